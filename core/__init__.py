@@ -1,0 +1,30 @@
+"""penstock: reservoirs, spiking networks and liquid cells, with one dynamical-systems microscope for all."""
+
+from penstock import metrics, scaling, weights
+from penstock.adapters import Flow, Map
+from penstock.laws import Normal, Signs, Uniform
+from penstock.readout import Readout, ridge
+from penstock.system import System, SystemDefaults
+from penstock.vmath import exp, identity, relu, sigmoid, tanh
+
+__all__ = [
+    "Flow",
+    "Map",
+    "Normal",
+    "Readout",
+    "Signs",
+    "System",
+    "SystemDefaults",
+    "Uniform",
+    "exp",
+    "identity",
+    "metrics",
+    "relu",
+    "ridge",
+    "scaling",
+    "sigmoid",
+    "tanh",
+    "weights",
+]
+
+__version__ = "0.1.0"

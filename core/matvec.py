@@ -1,0 +1,164 @@
+"""One mat-vec for every kind of matrix: dense, CSR, permutation and shift, each at the speed of its structure.
+
+Inside a kernel ``add_matvec(W, x, z)`` does z += W x, whatever the kernel form of W:
+
+===========  ==================================================  =====================================
+form         what it is                                          made from
+===========  ==================================================  =====================================
+dense        the transposed matrix, (m, n) C-contiguous          an array
+CSR          (data, indices, indptr), indices unsigned           a sparse matrix
+permutation  (weights, indices): z_i += w_i x_index(i)           a sparse matrix, one entry per row
+shift        (weights, s): z_i += w_i x_(i - s) mod n            a ring, a diagonal, the identity
+===========  ==================================================  =====================================
+
+The forms differ in Numba type, so the choice costs nothing at run time. Sums run over the columns in ascending
+order whatever the vector width, except for CSR rows, whose sum is split over four accumulators.
+"""
+
+import numpy as np
+import scipy.sparse as sp
+from numba import njit, types
+from numba.extending import overload
+
+__all__ = ["add_matvec", "kernel_form", "matmul_rows", "matmul_sparse"]
+
+_leaf = njit(error_model="numpy", fastmath={"contract"})
+
+
+def kernel_form(matrix):
+    """Return the fastest kernel form of a matrix that `as_matrix` has cleaned."""
+    if not sp.issparse(matrix):
+        return matrix.T
+    data, indices, indptr = matrix.data, matrix.indices.astype(np.uint32), matrix.indptr.astype(np.uint32)
+    n_rows, n_columns = matrix.shape
+    if n_rows != n_columns or n_rows == 0 or not (np.diff(indptr) == 1).all():
+        return data, indices, indptr
+    shifts = (np.arange(n_rows) - indices.astype(np.int64)) % n_rows
+    if (shifts == shifts[0]).all():
+        return data, int(shifts[0])
+    return data, indices
+
+
+def add_matvec(W, x, z):
+    """Do z += W x for a matrix in kernel form (kernels only)."""
+    raise NotImplementedError("add_matvec is for compiled kernels")
+
+
+def matmul_rows(W, X, Z):
+    """Do Z[r] = W X[r] for every row r and a matrix in kernel form (kernels only)."""
+    raise NotImplementedError("matmul_rows is for compiled kernels")
+
+
+@overload(add_matvec, jit_options={"error_model": "numpy"})
+def _add_matvec(W, x, z):
+    kernel = _kernel_for(W)
+    return (lambda W, x, z: kernel(W, x, z)) if kernel else None
+
+
+@overload(matmul_rows, jit_options={"error_model": "numpy"})
+def _matmul_rows(W, X, Z):
+    if isinstance(W, types.Array):
+        return lambda W, X, Z: _matmul_dense(W, X, Z)
+    kernel = _kernel_for(W)
+
+    def rows(W, X, Z):
+        for r in range(X.shape[0]):
+            Z[r] = 0
+            kernel(W, X[r], Z[r])
+
+    return rows if kernel else None
+
+
+def _kernel_for(W):
+    if isinstance(W, types.Array):
+        return _dense
+    if isinstance(W, types.BaseTuple) and len(W) == 3:
+        return _csr
+    if isinstance(W, types.BaseTuple) and len(W) == 2:
+        return _permutation if isinstance(W[1], types.Array) else _shift
+    return None
+
+
+@njit(error_model="numpy")
+def _matmul_dense(W, X, Z):
+    np.dot(X, W, Z)
+
+
+@_leaf
+def _dense(W, x, z):
+    """Add eight columns at a time: long contiguous streams, and the order of summation is fixed."""
+    n, m = z.size, x.size
+    j = 0
+    while j + 8 <= m:
+        x0, x1, x2, x3, x4, x5, x6, x7 = x[j], x[j + 1], x[j + 2], x[j + 3], x[j + 4], x[j + 5], x[j + 6], x[j + 7]
+        w0, w1, w2, w3 = W[j], W[j + 1], W[j + 2], W[j + 3]
+        w4, w5, w6, w7 = W[j + 4], W[j + 5], W[j + 6], W[j + 7]
+        for i in range(n):
+            s = z[i] + w0[i] * x0 + w1[i] * x1 + w2[i] * x2 + w3[i] * x3
+            z[i] = s + w4[i] * x4 + w5[i] * x5 + w6[i] * x6 + w7[i] * x7
+        j += 8
+    while j < m:
+        xj, wj = x[j], W[j]
+        for i in range(n):
+            z[i] += wj[i] * xj
+        j += 1
+
+
+@_leaf
+def _csr(W, x, z):
+    data, indices, indptr = W
+    for i in range(z.size):
+        start, stop = indptr[i], indptr[i + 1]
+        whole = start + (stop - start) // np.uint32(4) * np.uint32(4)
+        s0 = s1 = s2 = s3 = z.dtype.type(0)
+        k = start
+        while k < whole:
+            s0 += data[k] * x[indices[k]]
+            s1 += data[k + np.uint32(1)] * x[indices[k + np.uint32(1)]]
+            s2 += data[k + np.uint32(2)] * x[indices[k + np.uint32(2)]]
+            s3 += data[k + np.uint32(3)] * x[indices[k + np.uint32(3)]]
+            k += np.uint32(4)
+        while k < stop:
+            s0 += data[k] * x[indices[k]]
+            k += np.uint32(1)
+        z[i] += (s0 + s1) + (s2 + s3)
+
+
+@_leaf
+def _permutation(W, x, z):
+    weights, indices = W
+    for i in range(z.size):
+        z[i] += weights[i] * x[indices[i]]
+
+
+@_leaf
+def _shift(W, x, z):
+    weights, s = W
+    n = z.size
+    head_w, head_x, head_z = weights[:s], x[n - s :], z[:s]
+    for i in range(head_z.size):
+        head_z[i] += head_w[i] * head_x[i]
+    tail_w, tail_x, tail_z = weights[s:], x[: n - s], z[s:]
+    for i in range(tail_z.size):
+        tail_z[i] += tail_w[i] * tail_x[i]
+
+
+@_leaf
+def matmul_sparse(W, X, Z):
+    """Do Z += W X for a CSR triplet W and matrices X (m, B), Z (n, B): four non-zeros of a row at a time."""
+    data, indices, indptr = W
+    for i in range(Z.shape[0]):
+        z = Z[i]
+        k, stop = indptr[i], indptr[i + 1]
+        while k + np.uint32(4) <= stop:
+            k1, k2, k3 = k + np.uint32(1), k + np.uint32(2), k + np.uint32(3)
+            d0, d1, d2, d3 = data[k], data[k1], data[k2], data[k3]
+            x0, x1, x2, x3 = X[indices[k]], X[indices[k1]], X[indices[k2]], X[indices[k3]]
+            for b in range(z.size):
+                z[b] = z[b] + d0 * x0[b] + d1 * x1[b] + d2 * x2[b] + d3 * x3[b]
+            k += np.uint32(4)
+        while k < stop:
+            d0, x0 = data[k], X[indices[k]]
+            for b in range(z.size):
+                z[b] += d0 * x0[b]
+            k += np.uint32(1)

@@ -1,0 +1,207 @@
+"""The System contract: the only thing that models and analyses know of each other."""
+
+from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from penstock.checks import as_finite_array, as_inputs, as_int, as_state
+
+__all__ = ["System", "SystemDefaults", "numerical_jacobian"]
+
+
+@runtime_checkable
+class System(Protocol):
+    """Whatever evolves in time as x_t = F(x_{t-1}, u_t).
+
+    Attributes
+    ----------
+    n_units : int
+        Dimension n of the state.
+    n_inputs : int
+        Dimension m of the input, 0 for an autonomous system.
+    dt : float
+        Time between two steps, 1.0 for maps.
+    observed : slice
+        The part of the state that a readout sees; `slice(None)` for all of it.
+    dtype : numpy.dtype
+        float64 or float32, the type of the states.
+    """
+
+    @property
+    def n_units(self) -> int: ...  # noqa: D102
+    @property
+    def n_inputs(self) -> int: ...  # noqa: D102
+    @property
+    def dt(self) -> float: ...  # noqa: D102
+    @property
+    def observed(self) -> slice: ...  # noqa: D102
+    @property
+    def dtype(self) -> np.dtype: ...  # noqa: D102
+
+    def step(self, x, u) -> np.ndarray:
+        """Return the next state: (n,), (m,) -> (n,)."""
+        ...
+
+    def run(self, u, x0=None) -> np.ndarray:
+        """Return the states of a series, (T, m) -> (T, n), or of a batch, (B, T, m) -> (B, T, n)."""
+        ...
+
+    def blocks(self, u, size, x0=None) -> Iterator[np.ndarray]:
+        """Yield the states of `run` in blocks of at most `size` steps, so that nothing need be stored."""
+        ...
+
+    def jacobian(self, x, u) -> np.ndarray:
+        """Return d step / d x at (x, u): (n, n), column vectors, J[i, j] = d x'_i / d x_j."""
+        ...
+
+    def input_jacobian(self, x, u) -> np.ndarray:
+        """Return d step / d u at (x, u): (n, m)."""
+        ...
+
+    def push(self, x, u, basis) -> tuple[np.ndarray, np.ndarray]:
+        """Return state (n,) and tangent basis (n, k) carried through all of u (T, m)."""
+        ...
+
+
+class SystemDefaults:
+    """What a model inherits when it does not write it: `run`, `blocks`, `jacobian` and `push` from `step` alone.
+
+    A subclass gives `n_units`, `n_inputs` and `step`. For speed it overrides `_run` and `_push`, which receive
+    checked arrays and work in place; `run`, `blocks` and `push` stay here, so that every model meets bad input in
+    the same way.
+    `run` never remembers: it starts from zero unless `x0` is given, and is continued with ``x0=states[-1]``.
+    """
+
+    n_units: int
+    n_inputs: int
+    dt: float = 1.0
+    observed: slice = slice(None)
+    dtype: np.dtype = np.dtype(np.float64)
+
+    def step(self, x, u):
+        """Return the next state: (n,), (m,) -> (n,)."""
+        raise NotImplementedError(f"{type(self).__name__} must define step(x, u)")
+
+    def run(self, u, x0=None):
+        """Return the states of a series or of a batch of series.
+
+        Parameters
+        ----------
+        u : array, shape (T, m) or (B, T, m)
+            Inputs; (T,) if the system has one input; a number of steps if it has none.
+        x0 : array, shape (n,) or (B, n), optional
+            State before the first step, zero by default.
+
+        Returns
+        -------
+        array, shape (T, n) or (B, T, n)
+            The state after every step.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `u` or `x0` has the wrong shape or type, or is not finite.
+        FloatingPointError
+            If a state stops being finite: names the step and the unit.
+        """
+        u = as_inputs(u, self.n_inputs, self.dtype)
+        x0 = as_state(x0, self.n_units, u.shape[0] if u.ndim == 3 else None, self.dtype)
+        states = np.empty((*u.shape[:-1], self.n_units), self.dtype)
+        if self._run(u, x0, states):
+            _raise_diverged(states)
+        return states
+
+    def blocks(self, u, size, x0=None):
+        """Yield the states of `run` in blocks of at most `size` steps along time; only one block is in memory."""
+        size = as_int("size", size)
+        u = as_inputs(u, self.n_inputs, self.dtype)
+        for start in range(0, u.shape[-2], size):
+            try:
+                states = self.run(u[..., start : start + size, :], x0)
+            except FloatingPointError as error:
+                raise FloatingPointError(f"{error} (counted from step {start})") from None
+            x0 = states[..., -1, :].copy()
+            yield states
+
+    def jacobian(self, x, u):
+        """Return d step / d x at (x, u), shape (n, n): complex step where it holds, else central differences."""
+        x, u = self._point(x, u)
+        return numerical_jacobian(lambda x: self.step(x, u), x)
+
+    def input_jacobian(self, x, u):
+        """Return d step / d u at (x, u), shape (n, m), in the same way."""
+        x, u = self._point(x, u)
+        return numerical_jacobian(lambda u: self.step(x, u), u, self.n_units)
+
+    def push(self, x, u, basis):
+        """Carry a state and a tangent basis through all of `u`: x (n,), u (T, m), basis (n, k) -> (x, basis).
+
+        The basis moves as V <- J V with the Jacobian of every step and is not normalised on the way.
+        """
+        u = as_inputs(u, self.n_inputs, self.dtype)
+        if u.ndim != 2:
+            raise ValueError(f"u must be one series of shape (T, {self.n_inputs}), got {u.shape}")
+        x = as_state(x, self.n_units, None, self.dtype)
+        basis = as_finite_array("basis", basis, self.dtype, ndim=2)
+        if basis.shape[0] != self.n_units:
+            raise ValueError(f"basis must have shape ({self.n_units}, k), got {basis.shape}")
+        rows = np.array(basis.T, order="C")
+        none = np.empty((0, rows.shape[0], 0), self.dtype)
+        self._push(x, u, rows, none, none)
+        return x, rows.T
+
+    def _point(self, x, u):
+        """Return a checked state and input; the input may be a number if there is one channel."""
+        x = as_state(x, self.n_units, None, np.result_type(self.dtype, np.float64))
+        u = np.atleast_1d(as_finite_array("u", u, ndim=(0, 1)))
+        if u.shape != (self.n_inputs,):
+            raise ValueError(f"u must have shape ({self.n_inputs},) at one step, got {u.shape}")
+        return x, u
+
+    def _run(self, u, x0, out) -> bool:
+        """Fill `out` with the states; return whether one of them is not finite."""
+        if u.ndim == 3:
+            return any([self._run(one, x, states) for one, x, states in zip(u, x0, out, strict=True)])
+        x = x0
+        for t, u_t in enumerate(u):
+            out[t] = x = self.step(x, u_t)
+        return not np.isfinite(out).all()
+
+    def _push(self, x, u, V, dU, tape) -> None:
+        """Carry x (n,) and the tangents V (k, n), stored as rows, through u in place.
+
+        dU (T, k, m) are tangents of the inputs and tape (T, k, n) records V after every step, so that layers can be
+        chained; either may have length 0 for none.
+        """
+        for t, u_t in enumerate(u):
+            pushed = V @ self.jacobian(x, u_t).T
+            if dU.shape[0]:
+                pushed += dU[t] @ self.input_jacobian(x, u_t).T
+            V[:] = pushed
+            x[:] = self.step(x, u_t)
+            if tape.shape[0]:
+                tape[t] = V
+
+
+def _raise_diverged(states) -> None:
+    *series, step, unit = (int(i) for i in np.argwhere(~np.isfinite(states))[0])
+    raise FloatingPointError(
+        f"the state diverged: unit {unit} is {states[(*series, step, unit)]} at step {step}"
+        + (f" of series {series[0]}" if series else "")
+        + "; lower the spectral radius or the input scaling, or use a bounded activation"
+    )
+
+
+def numerical_jacobian(function, x, n_rows=None):
+    """Complex step, checked against central differences and replaced by them where the two disagree."""
+    if x.size == 0:
+        return np.empty((n_rows, 0))
+    h = 1e-6 * max(1.0, float(np.abs(x).max()))
+    central = np.column_stack([(function(x + h * e) - function(x - h * e)) / (2 * h) for e in np.eye(x.size)])
+    try:
+        exact = np.column_stack([np.imag(function(x + 1e-20j * e)) / 1e-20 for e in np.eye(x.size)])
+    except (TypeError, ValueError, AttributeError):
+        return central
+    agrees = np.abs(exact - central).max() <= 1e-6 * max(1.0, float(np.abs(central).max()))
+    return exact if agrees else central

@@ -1,0 +1,372 @@
+"""Echo-state networks, with or without leak."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numba import njit
+
+from penstock.checks import as_finite_array, as_int, as_matrix, seed_sequence
+from penstock.matvec import add_matvec, kernel_form, matmul_rows, matmul_sparse
+from penstock.reservoirs.drawing import draw_bias, draw_input_weights, draw_recurrent, warn_at_origin
+from penstock.scaling import scale_spectral_radius
+from penstock.system import SystemDefaults
+from penstock.vmath import activate, activation_code, activation_slope, all_finite, slopes, tanh
+from penstock.weights import uniform
+
+__all__ = ["ESN"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ESN(SystemDefaults):
+    """Run an echo-state network with leaky units.
+
+    x_t = (1 - a) x_{t-1} + a f(W x_{t-1} + W_in u_t + b), with leak a in (0, 1] and activation f.
+
+    Parameters
+    ----------
+    W : array or sparse array, shape (N, N)
+        Recurrent weights, W[i, j] from unit j to unit i. float32 weights make a float32 model.
+    W_in : array or sparse array, shape (N, m)
+        Input weights; m = 0 makes the network autonomous.
+    bias : float or array, shape (N,)
+        Bias b.
+    leak : float or array, shape (N,)
+        Leak rate a of all units or of each, in (0, 1]; 1 means no leak.
+    activation : function
+        One of `penstock.tanh`, `penstock.sigmoid`, `penstock.relu`, `penstock.identity`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If shapes do not fit, a number is not finite, or a leak lies outside (0, 1].
+
+    References
+    ----------
+    H. Jaeger, M. Lukoševičius, D. Popovici, U. Siewert (2007), Optimization and applications of echo state networks
+    with leaky-integrator neurons, Neural Networks 20.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> esn = ESN.random(100, spectral_radius=0.9, leak=0.3, seed=0)
+    >>> esn
+    ESN(n_units=100, n_inputs=1, leak=0.3, activation=tanh, W=dense, float64)
+    >>> esn.run(np.sin(np.arange(50.0))).shape
+    (50, 100)
+    """
+
+    W: np.ndarray
+    W_in: np.ndarray
+    bias: np.ndarray | float = 0.0
+    leak: np.ndarray | float = 1.0
+    activation: object = tanh
+
+    def __post_init__(self):
+        W, W_in, bias = check_rate_arrays(self.W, self.W_in, self.bias, self.activation)
+        leak = as_finite_array("leak", self.leak, ndim=(0, 1))
+        if leak.ndim and leak.shape != (W.shape[0],):
+            raise ValueError(f"leak must be a number or have shape ({W.shape[0]},), got {leak.shape}")
+        if not ((leak > 0) & (leak <= 1)).all():
+            raise ValueError(f"leak must lie in (0, 1], got {self.leak}")
+        set_fields(self, W=W, W_in=W_in, bias=bias, leak=leak.astype(W.dtype) if leak.ndim else float(leak))
+
+    @classmethod
+    def random(
+        cls,
+        n_units,
+        *,
+        n_inputs=1,
+        spectral_radius=0.9,
+        input_scaling=1.0,
+        bias_scaling=0.0,
+        leak=1.0,
+        activation=tanh,
+        weights=uniform,
+        density=None,
+        scale=scale_spectral_radius,
+        dtype=np.float64,
+        seed,
+    ):
+        """Return a network with random weights.
+
+        Parameters
+        ----------
+        n_units, n_inputs : int
+            Sizes N and m.
+        spectral_radius : float or None
+            Largest eigenvalue modulus of W, exact unless `scale` says otherwise; None leaves W as drawn.
+        input_scaling : float or array, shape (m,)
+            Input weights are uniform in ±input_scaling, for all channels or each.
+        bias_scaling : float
+            Biases are uniform in ±bias_scaling. Without a bias an odd network cannot form products of its inputs.
+        leak, activation
+            As in the class.
+        weights : function or matrix
+            A function of `penstock.weights` (with `functools.partial` for its settings), or a matrix.
+        density : float, optional
+            Fraction of non-zero weights, in (0, 1]; short for ``weights=partial(sparse, density=density)``.
+        scale : function
+            ``scale(W, spectral_radius)``: `scale_spectral_radius`, `scale_spectral_norm`, `scale_fast`, …
+        dtype : numpy.dtype
+            float64 or float32.
+        seed : int or numpy.random.SeedSequence
+            W, W_in and bias come from independent streams, so W does not depend on `n_inputs`.
+
+        Warns
+        -----
+        EchoStateWarning
+            If the linearisation at the origin has a spectral radius above 1.
+        """
+        n_units = as_int("n_units", n_units)
+        for_W, for_W_in, for_bias = seed_sequence(seed).spawn(3)
+        W_in = draw_input_weights(n_units, n_inputs, input_scaling, for_W_in)
+        bias = draw_bias(n_units, bias_scaling, for_bias)
+        W = draw_recurrent(n_units, spectral_radius, for_W, weights=weights, density=density, scale=scale)
+        esn = cls(W.astype(as_dtype(dtype)), W_in, bias, leak, activation)
+        if spectral_radius is None or spectral_radius > 1 or scale is not scale_spectral_radius:
+            warn_at_origin(repr(esn), esn._linear_part())
+        return esn
+
+    @property
+    def n_units(self):
+        """Number of units N."""
+        return self.W.shape[0]
+
+    @property
+    def n_inputs(self):
+        """Number of input channels m."""
+        return self.W_in.shape[1]
+
+    @property
+    def dtype(self):
+        """Type of the states: that of W."""
+        return self.W.dtype
+
+    def __repr__(self):
+        leak = self.leak if np.ndim(self.leak) == 0 else f"{np.min(self.leak):.3g}…{np.max(self.leak):.3g}"
+        return (
+            f"ESN(n_units={self.n_units}, n_inputs={self.n_inputs}, leak={leak}, "
+            f"activation={self.activation.__name__}, W={describe_matrix(self.W)}, {self.dtype})"
+        )
+
+    def step(self, x, u):
+        """Return the next state: (n,), (m,) -> (n,)."""
+        return (1 - self.leak) * x + self.leak * self.activation(self.W @ x + self.W_in @ u + self.bias)
+
+    def jacobian(self, x, u):
+        """Return d step / d x = (1 - a) I + a D W, with D the slopes at (x, u); shape (n, n)."""
+        return np.diag(np.broadcast_to(1 - np.asarray(self.leak), self.n_units)) + self._gain(x, u) * to_dense(self.W)
+
+    def input_jacobian(self, x, u):
+        """Return d step / d u = a D W_in; shape (n, m)."""
+        return self._gain(x, u) * to_dense(self.W_in)
+
+    def close(self, W_out, offset=0.0):
+        """Feed a linear readout u_t = W_out x_{t-1} + offset back: an autonomous network with W + W_in W_out.
+
+        Parameters
+        ----------
+        W_out : array, shape (m, N)
+            Readout of the inputs from the state.
+        offset : float or array, shape (m,)
+            Constant part of the readout.
+
+        Returns
+        -------
+        ESN
+            Without inputs. Start it from the last state of the driven network: ``closed.run(500, x0=states[-1])``.
+        """
+        return ESN(*close_loop(self.W, self.W_in, self.bias, W_out, offset), self.leak, self.activation)
+
+    def _linear_part(self):
+        """The Jacobian at the origin without inputs and bias."""
+        slope = float(activation_slope(self.activation, self.activation(np.float64(0.0))))
+        leak = np.broadcast_to(np.asarray(self.leak, np.float64), self.n_units)
+        return np.diag(1 - leak) + slope * leak[:, None] * to_dense(self.W)
+
+    def _gain(self, x, u):
+        x, u = self._point(x, u)
+        y = self.activation(self.W @ x + self.W_in @ u + self.bias)
+        return (self.leak * activation_slope(self.activation, y))[:, None]
+
+    @cached_property
+    def _fields(self):
+        leak = np.full(self.n_units, self.leak, self.dtype)
+        return kernel_form(self.W), kernel_form(self.W_in), self.bias, 1 - leak, leak
+
+    def _run(self, u, x0, out):
+        code = activation_code(self.activation)
+        if u.ndim == 2:
+            return _run_series(self._fields, code, u, x0, out)
+        kernel = batch_kernel(self._fields[0], u.shape[0], _run_batch_dense, _run_batch_sparse, _run_each)
+        return kernel(self._fields, code, u, x0, out)
+
+    def _push(self, x, u, V, dU, tape):
+        _push_series(self._fields, activation_code(self.activation), u, x, V, dU, tape)
+
+
+# --- what the rate models share -------------------------------------------------------------------------------------
+
+
+def as_dtype(dtype):
+    """Return float64 or float32 as a dtype."""
+    dtype = np.dtype(dtype)
+    if dtype not in (np.float64, np.float32):
+        raise ValueError(f"dtype must be float64 or float32, got {dtype}")
+    return dtype
+
+
+def check_rate_arrays(W, W_in, bias, activation):
+    """Return clean read-only W (N, N), W_in (N, m) and bias (N,), all of the type of W."""
+    activation_code(activation)
+    dtype = np.float32 if getattr(W, "dtype", None) == np.float32 else np.float64
+    W = as_matrix("W", W, (None, None), dtype)
+    n_units = W.shape[0]
+    if W.shape[1] != n_units or n_units == 0:
+        raise ValueError(f"W must be square and not empty, got shape {W.shape}")
+    W_in = as_matrix("W_in", W_in, (n_units, None), dtype)
+    bias = as_finite_array("bias", bias, dtype, ndim=(0, 1))
+    if bias.ndim and bias.shape != (n_units,):
+        raise ValueError(f"bias must be a number or have shape ({n_units},) to match W, got {bias.shape}")
+    bias = np.array(np.broadcast_to(bias, n_units))
+    bias.flags.writeable = False
+    return W, W_in, bias
+
+
+def set_fields(record, **fields):
+    """Set the cleaned fields of a frozen record while it is being made."""
+    for name, value in fields.items():
+        object.__setattr__(record, name, value)
+
+
+def close_loop(W, W_in, bias, W_out, offset):
+    """Return W + W_in W_out, empty input weights and bias + W_in offset."""
+    n_units, n_inputs = W_in.shape
+    W_out = as_finite_array("W_out", np.atleast_2d(W_out), W.dtype, ndim=2)
+    if W_out.shape != (n_inputs, n_units):
+        raise ValueError(f"W_out must have shape ({n_inputs}, {n_units}), got {W_out.shape}")
+    offset = as_finite_array("offset", offset, W.dtype, ndim=(0, 1))
+    if offset.ndim and offset.shape != (n_inputs,):
+        raise ValueError(f"offset must be a number or have shape ({n_inputs},), got {offset.shape}")
+    return to_dense(W) + W_in @ W_out, np.empty((n_units, 0)), bias + W_in @ np.broadcast_to(offset, n_inputs)
+
+
+def to_dense(matrix):
+    """Return a matrix as an array."""
+    return matrix.toarray() if hasattr(matrix, "toarray") else matrix
+
+
+def describe_matrix(matrix):
+    """Return 'dense' or the number of non-zeros, for a repr."""
+    return f"sparse({matrix.nnz} non-zeros)" if hasattr(matrix, "nnz") else "dense"
+
+
+def batch_kernel(form, n_series, dense, sparse, each):
+    """Return the kernel for a batch: a matrix product per step pays from three series on, if W is not structured."""
+    if n_series < 3 or (isinstance(form, tuple) and len(form) == 2):
+        return each
+    return sparse if isinstance(form, tuple) else dense
+
+
+# --- kernels --------------------------------------------------------------------------------------------------------
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _run_series(esn, code, u, x, out):
+    """Run one series; return whether a state was not finite."""
+    W, W_in, bias, keep, leak = esn
+    z = np.empty_like(x)
+    diverged = False
+    for t in range(u.shape[0]):
+        z[:] = bias
+        add_matvec(W_in, u[t], z)
+        add_matvec(W, x, z)
+        activate(code, z)
+        row = out[t]
+        for i in range(x.size):
+            x[i] = keep[i] * x[i] + leak[i] * z[i]
+            row[i] = x[i]
+        diverged |= not all_finite(x)
+    return diverged
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _run_each(esn, code, u, x, out):
+    """Run the series of a batch one after the other."""
+    diverged = False
+    for b in range(u.shape[0]):
+        diverged |= _run_series(esn, code, u[b], x[b], out[b])
+    return diverged
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _run_batch_dense(esn, code, u, X, out):
+    """Run a batch with one matrix product per step; X is (B, N)."""
+    W, W_in, bias, keep, leak = esn
+    Z = np.empty_like(X)
+    diverged = False
+    for t in range(u.shape[1]):
+        matmul_rows(W, X, Z)
+        for b in range(X.shape[0]):
+            z, x, row = Z[b], X[b], out[b, t]
+            for i in range(x.size):
+                z[i] += bias[i]
+            add_matvec(W_in, u[b, t], z)
+            activate(code, z)
+            for i in range(x.size):
+                x[i] = keep[i] * x[i] + leak[i] * z[i]
+                row[i] = x[i]
+            diverged |= not all_finite(x)
+    return diverged
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _run_batch_sparse(esn, code, u, X, out):
+    """Run a batch on states stored as (N, B), so that every non-zero of W meets a contiguous row."""
+    W, W_in, bias, keep, leak = esn
+    n_series, n_units = X.shape
+    x, z, drive = X.T.copy(), np.empty((n_units, n_series), X.dtype), np.empty_like(X[0])
+    diverged = False
+    for t in range(u.shape[1]):
+        for b in range(n_series):
+            drive[:] = bias
+            add_matvec(W_in, u[b, t], drive)
+            for i in range(n_units):
+                z[i, b] = drive[i]
+        matmul_sparse(W, x, z)
+        activate(code, z.reshape(z.size))
+        for i in range(n_units):
+            k, a, x_i, z_i = keep[i], leak[i], x[i], z[i]
+            for b in range(n_series):
+                x_i[b] = k * x_i[b] + a * z_i[b]
+        for b in range(n_series):
+            row = out[b, t]
+            for i in range(n_units):
+                row[i] = x[i, b]
+        diverged |= not all_finite(x.reshape(x.size))
+    return diverged
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _push_series(esn, code, u, x, V, dU, tape):
+    """Carry the state and the tangents, rows of V, through u: v <- (1 - a) v + a D (W v + W_in du)."""
+    W, W_in, bias, keep, leak = esn
+    z, d, Y = np.empty_like(x), np.empty_like(x), np.empty_like(V)
+    for t in range(u.shape[0]):
+        z[:] = bias
+        add_matvec(W_in, u[t], z)
+        add_matvec(W, x, z)
+        activate(code, z)
+        slopes(code, z, d)
+        matmul_rows(W, V, Y)
+        for r in range(V.shape[0]):
+            v, y = V[r], Y[r]
+            if dU.shape[0]:
+                add_matvec(W_in, dU[t, r], y)
+            for i in range(x.size):
+                v[i] = keep[i] * v[i] + leak[i] * d[i] * y[i]
+        for i in range(x.size):
+            x[i] = keep[i] * x[i] + leak[i] * z[i]
+        if tape.shape[0]:
+            tape[t] = V

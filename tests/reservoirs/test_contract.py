@@ -1,0 +1,129 @@
+"""One contract for every model: kernels against plain NumPy steps, and the invariants users rely on."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from models import MODELS, M
+
+from penstock import System
+from penstock.system import numerical_jacobian
+
+pytestmark = pytest.mark.filterwarnings("ignore::penstock.reservoirs.EchoStateWarning")
+each_model = pytest.mark.parametrize("name", list(MODELS))
+
+# contracting states of order 1: a few roundings per step
+ATOL = 5e-14
+
+
+def inputs(*shape, seed=0):
+    return np.random.default_rng(seed).uniform(-1, 1, shape)
+
+
+def loop(system, u, x):
+    states = []
+    for u_t in u:
+        x = system.step(x, u_t)
+        states.append(x)
+    return np.array(states)
+
+
+@each_model
+def test_run_equals_a_loop_of_steps(name):
+    system, u = MODELS[name](), inputs(30, M)
+    assert isinstance(system, System)
+    x0 = inputs(system.n_units, seed=1)
+    np.testing.assert_allclose(system.run(u, x0), loop(system, u, x0), atol=ATOL)
+
+
+@each_model
+def test_batch_equals_loop(name):
+    system = MODELS[name]()
+    for n_series in (1, 2, 5):
+        u, x0 = inputs(n_series, 12, M), inputs(n_series, system.n_units, seed=1)
+        alone = np.stack([system.run(one, x) for one, x in zip(u, x0, strict=True)])
+        np.testing.assert_allclose(system.run(u, x0), alone, atol=ATOL)
+
+
+@each_model
+def test_blocks_and_continued_runs_equal_one_run(name):
+    system, u = MODELS[name](), inputs(30, M)
+    whole = system.run(u)
+    np.testing.assert_array_equal(np.concatenate(list(system.blocks(u, 7))), whole)
+    np.testing.assert_array_equal(system.run(u[11:], x0=whole[10]), whole[11:])
+    np.testing.assert_array_equal(system.run(u), whole)
+
+
+@each_model
+def test_jacobians_equal_the_numerical_ones(name):
+    system = MODELS[name]()
+    x, u = 0.3 * inputs(system.n_units, seed=1), inputs(M, seed=2)
+    by_state = numerical_jacobian(lambda x: system.step(x, u), x)
+    by_input = numerical_jacobian(lambda u: system.step(x, u), u)
+    np.testing.assert_allclose(system.jacobian(x, u), by_state, atol=1e-14)
+    np.testing.assert_allclose(system.input_jacobian(x, u), by_input, atol=1e-14)
+
+
+@each_model
+def test_push_multiplies_the_jacobians(name):
+    system, u = MODELS[name](), inputs(6, M)
+    x0, basis = 0.3 * inputs(system.n_units, seed=1), inputs(system.n_units, 4, seed=2)
+    x, V = x0, basis
+    for u_t in u:
+        V = system.jacobian(x, u_t) @ V
+        x = system.step(x, u_t)
+    pushed_x, pushed = system.push(x0, u, basis)
+    np.testing.assert_allclose(pushed, V, atol=ATOL)
+    np.testing.assert_allclose(pushed_x, x, atol=ATOL)
+    np.testing.assert_allclose(pushed_x, system.run(u, x0)[-1], atol=ATOL)
+
+
+@each_model
+def test_same_seed_same_model_and_inputs_are_left_alone(name):
+    u = inputs(15, M)
+    before = u.copy()
+    np.testing.assert_array_equal(MODELS[name]().run(u), MODELS[name]().run(u))
+    np.testing.assert_array_equal(u, before)
+
+
+@each_model
+def test_repr_names_the_model(name):
+    assert type(MODELS[name]()).__name__ in repr(MODELS[name]())
+
+
+@each_model
+def test_bad_inputs_are_refused(name):
+    system = MODELS[name]()
+    with pytest.raises(ValueError, match=rf"u must have shape \(T, {M}\) or \(B, T, {M}\), got \(4, 3\)"):
+        system.run(np.zeros((4, 3)))
+    with pytest.raises(ValueError, match="u must be finite, got nan"):
+        system.run(np.full((4, M), np.nan))
+    with pytest.raises(ValueError, match="x0 must have shape"):
+        system.run(np.zeros((4, M)), x0=np.zeros(system.n_units + 1))
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name.startswith(("ESN", "ResESN", "ES2N", "EuSN"))])
+def test_float32_in_is_float32_out(name):
+    system = MODELS[name]()
+    single = dataclasses.replace(system, W=system.W.astype(np.float32))
+    assert single.dtype == np.float32
+    u = inputs(20, M)
+    states = single.run(u)
+    assert states.dtype == np.float32
+    # 20 steps of a map that does not expand, each with rounding errors of a few 1e-7
+    np.testing.assert_allclose(states, system.run(u), atol=2e-5)
+    np.testing.assert_allclose(single.run(np.stack([u] * 4))[3], states, atol=2e-5)
+    x, V = single.push(states[-1], u, np.eye(system.n_units))
+    assert x.dtype == V.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name.startswith(("ESN", "ResESN", "ES2N"))])
+def test_permuted_units_give_permuted_states(name):
+    system, u = MODELS[name](), inputs(20, M)
+    order = np.random.default_rng(4).permutation(system.n_units)
+    parts = {"W": system.W[order][:, order], "W_in": system.W_in[order], "bias": system.bias[order]}
+    if hasattr(system, "O"):
+        parts["O"] = system.O[order][:, order]
+    if np.ndim(getattr(system, "leak", 0.0)):
+        parts["leak"] = system.leak[order]
+    np.testing.assert_allclose(dataclasses.replace(system, **parts).run(u), system.run(u)[:, order], atol=ATOL)
