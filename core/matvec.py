@@ -20,7 +20,7 @@ import scipy.sparse as sp
 from numba import njit, types
 from numba.extending import overload
 
-__all__ = ["add_matvec", "kernel_form", "matmul_rows", "matmul_sparse"]
+__all__ = ["add_matvec", "affine", "kernel_form", "matmul_rows", "matmul_sparse"]
 
 _leaf = njit(error_model="numpy", fastmath={"contract"})
 
@@ -44,6 +44,11 @@ def add_matvec(W, x, z):
     raise NotImplementedError("add_matvec is for compiled kernels")
 
 
+def affine(W, x, bias, z):
+    """Do z = bias + W x for a matrix in kernel form (kernels only)."""
+    raise NotImplementedError("affine is for compiled kernels")
+
+
 def matmul_rows(W, X, Z):
     """Do Z[r] = W X[r] for every row r and a matrix in kernel form (kernels only)."""
     raise NotImplementedError("matmul_rows is for compiled kernels")
@@ -53,6 +58,26 @@ def matmul_rows(W, X, Z):
 def _add_matvec(W, x, z):
     kernel = _kernel_for(W)
     return (lambda W, x, z: kernel(W, x, z)) if kernel else None
+
+
+@overload(affine, jit_options={"error_model": "numpy"})
+def _affine(W, x, bias, z):
+    kernel = _kernel_for(W)
+
+    def by_column(W, x, bias, z):
+        if W.shape[0] != 1:
+            z[:] = bias
+            kernel(W, x, z)
+            return
+        w, x0 = W[0], x[0]  # a single input is the common case: one pass instead of two
+        for i in range(z.size):
+            z[i] = bias[i] + w[i] * x0
+
+    def by_row(W, x, bias, z):
+        z[:] = bias
+        kernel(W, x, z)
+
+    return by_column if isinstance(W, types.Array) else by_row
 
 
 @overload(matmul_rows, jit_options={"error_model": "numpy"})

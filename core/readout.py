@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from penstock.checks import as_finite_array, as_non_negative_float
+from penstock.threads import one_blas_thread
 
 __all__ = ["Readout", "ridge"]
 
@@ -49,6 +50,7 @@ class Readout:
         return f"Readout(n_units={self.W_out.shape[1]}, n_outputs={self.W_out.shape[0]})"
 
 
+@one_blas_thread
 def ridge(states, targets, alpha=1e-6):
     """Fit a linear readout with an unpenalised offset by ridge regression.
 

@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from penstock.checks import as_fraction, as_matrix, as_non_negative_float, as_positive_float
+from penstock.threads import one_blas_thread
 
 __all__ = [
     "scale_fast",
@@ -28,6 +29,7 @@ _PAIRS = 8
 _TOLERANCE = 1e-10
 
 
+@one_blas_thread
 def spectral_radius(W) -> float:
     """Return the largest modulus of the eigenvalues of W.
 
@@ -79,6 +81,7 @@ def spectral_radius(W) -> float:
     return float(radius)
 
 
+@one_blas_thread
 def spectral_norm(W) -> float:
     """Return the largest singular value of W: the most by which W can stretch a vector.
 
@@ -174,8 +177,8 @@ def scale_fast(W, spectral_radius: float, *, std: float = 1 / sqrt(3)):
     """Return W * spectral_radius / (std sqrt(n)), for W with independent entries of mean 0 and deviation `std`.
 
     By the circular law the radius of such a matrix tends to std sqrt(n). No eigenvalue is computed, and the radius is
-    met in the limit only: for a uniform W and a wanted radius of 1 it came out as 1.067 +- 0.042 at n = 100 and
-    1.029 +- 0.013 at n = 500; the norm is nearly twice the radius. The default is for entries uniform on [-1, 1), where
+    met in the limit only: for a uniform W and a wanted radius of 1, a thousand draws gave 1.060 +- 0.059 at n = 50 and
+    1.048 +- 0.037 at n = 100; the norm is nearly twice the radius. The default is for entries uniform on [-1, 1), where
     the rule reads W * spectral_radius * sqrt(3 / n), as in the published code of residual reservoirs.
 
     Parameters
@@ -296,7 +299,7 @@ def _balanced(W):
     powers = np.rint(lsqr(steps, np.log2(np.abs(W.data)), atol=1e-12, btol=1e-12)[0][:n]).astype(int)
     with np.errstate(over="ignore", under="ignore"):
         data = np.ldexp(W.data, powers[cols] - powers[rows])
-        smaller = np.abs(data).sum() <= np.abs(W.data).sum()
+        smaller = np.abs(data).sum() <= np.abs(W.data).sum() < np.inf
     return sp.csr_array((data, W.indices, W.indptr), shape=W.shape) if smaller and np.ptp(powers) > 30 else W
 
 

@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from penstock.checks import as_finite_array, as_inputs, as_int, as_state
+from penstock.threads import one_blas_thread
 
 __all__ = ["System", "SystemDefaults", "numerical_jacobian"]
 
@@ -134,6 +135,7 @@ class SystemDefaults:
         x, u = self._point(x, u)
         return numerical_jacobian(lambda u: self.step(x, u), u, self.n_units)
 
+    @one_blas_thread
     def push(self, x, u, basis):
         """Carry a state and a tangent basis through all of `u`: x (n,), u (T, m), basis (n, k) -> (x, basis).
 

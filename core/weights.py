@@ -26,6 +26,7 @@ from penstock.checks import (
     seed_sequence,
 )
 from penstock.laws import Law, Normal, Signs, Uniform
+from penstock.threads import one_blas_thread
 
 __all__ = [
     "antisymmetric",
@@ -105,6 +106,7 @@ def antisymmetric(n_units: int, *, values: Law = _UNIFORM, seed) -> np.ndarray:
     return A - A.T
 
 
+@one_blas_thread
 def orthogonal(n_units: int, *, seed) -> np.ndarray:
     """Draw a dense orthogonal (n_units, n_units) matrix: the factor Q of A = QR, A uniform on [-1, 1).
 
@@ -173,6 +175,7 @@ def ternary(n_units: int, *, density: float = 0.1, seed) -> sp.csr_array:
     return sparse(n_units, density=density, values=Signs(), seed=seed)
 
 
+@one_blas_thread
 def low_rank_masked(n_units: int, *, rank: int = 1, density: float = 0.1, seed) -> sp.csr_array:
     """Draw a sparse (n_units, n_units) matrix: M * (U V^T) / sqrt(rank), with a random 0/1 mask M.
 
@@ -431,7 +434,9 @@ def aperiodic_signs(n: int) -> np.ndarray:
     """Return (n,) signs from the first n decimals of pi, 1415926535...: -1 for the digits 0 to 4, +1 for 5 to 9.
 
     The signs of the input weights of minimum-complexity reservoirs (Rodan and Tino, IEEE Trans. Neural Netw. 22,
-    2011): the same on every machine, and without a period, which on a ring of units would cost memory.
+    2011): the same on every machine, and without a period, which on a ring of units would cost memory. Some sizes
+    still miss a mode of the ring, a zero of ``numpy.fft.fft(signs)``: 10 does, its signs sum to 0; 20, 50, 100 and 200
+    do not.
 
     Examples
     --------

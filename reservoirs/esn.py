@@ -7,10 +7,11 @@ import numpy as np
 from numba import njit
 
 from penstock.checks import as_finite_array, as_int, as_matrix, seed_sequence
-from penstock.matvec import add_matvec, kernel_form, matmul_rows, matmul_sparse
+from penstock.matvec import add_matvec, affine, kernel_form, matmul_rows, matmul_sparse
 from penstock.reservoirs.drawing import draw_bias, draw_input_weights, draw_recurrent, warn_at_origin
 from penstock.scaling import scale_spectral_radius
 from penstock.system import SystemDefaults
+from penstock.threads import one_blas_thread
 from penstock.vmath import activate, activation_code, activation_slope, all_finite, slopes, tanh
 from penstock.weights import uniform
 
@@ -199,8 +200,8 @@ class ESN(SystemDefaults):
         code = activation_code(self.activation)
         if u.ndim == 2:
             return _run_series(self._fields, code, u, x0, out)
-        kernel = batch_kernel(self._fields[0], u.shape[0], _run_batch_dense, _run_batch_sparse, _run_each)
-        return kernel(self._fields, code, u, x0, out)
+        kernels = (_run_batch_dense, _run_batch_sparse, _run_each)
+        return run_batch(self._fields[0], kernels, self._fields, code, u, x0, out)
 
     def _push(self, x, u, V, dU, tape):
         _push_series(self._fields, activation_code(self.activation), u, x, V, dU, tape)
@@ -240,6 +241,7 @@ def set_fields(record, **fields):
         object.__setattr__(record, name, value)
 
 
+@one_blas_thread
 def close_loop(W, W_in, bias, W_out, offset):
     """Return W + W_in W_out, empty input weights and bias + W_in offset."""
     n_units, n_inputs = W_in.shape
@@ -262,11 +264,13 @@ def describe_matrix(matrix):
     return f"sparse({matrix.nnz} non-zeros)" if hasattr(matrix, "nnz") else "dense"
 
 
-def batch_kernel(form, n_series, dense, sparse, each):
-    """Return the kernel for a batch: a matrix product per step pays from three series on, if W is not structured."""
-    if n_series < 3 or (isinstance(form, tuple) and len(form) == 2):
-        return each
-    return sparse if isinstance(form, tuple) else dense
+@one_blas_thread
+def run_batch(form, kernels, fields, code, u, x0, out):
+    """Run a batch by the kernel that suits W: a matrix product per step pays from three series on."""
+    dense, sparse, each = kernels
+    structured = isinstance(form, tuple) and len(form) == 2
+    kernel = each if structured or u.shape[0] < 3 else sparse if isinstance(form, tuple) else dense
+    return kernel(fields, code, u, x0, out)
 
 
 # --- kernels --------------------------------------------------------------------------------------------------------
@@ -279,8 +283,7 @@ def _run_series(esn, code, u, x, out):
     z = np.empty_like(x)
     diverged = False
     for t in range(u.shape[0]):
-        z[:] = bias
-        add_matvec(W_in, u[t], z)
+        affine(W_in, u[t], bias, z)
         add_matvec(W, x, z)
         activate(code, z)
         row = out[t]
@@ -330,8 +333,7 @@ def _run_batch_sparse(esn, code, u, X, out):
     diverged = False
     for t in range(u.shape[1]):
         for b in range(n_series):
-            drive[:] = bias
-            add_matvec(W_in, u[b, t], drive)
+            affine(W_in, u[b, t], bias, drive)
             for i in range(n_units):
                 z[i, b] = drive[i]
         matmul_sparse(W, x, z)
@@ -354,8 +356,7 @@ def _push_series(esn, code, u, x, V, dU, tape):
     W, W_in, bias, keep, leak = esn
     z, d, Y = np.empty_like(x), np.empty_like(x), np.empty_like(V)
     for t in range(u.shape[0]):
-        z[:] = bias
-        add_matvec(W_in, u[t], z)
+        affine(W_in, u[t], bias, z)
         add_matvec(W, x, z)
         activate(code, z)
         slopes(code, z, d)

@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 
 from penstock.checks import as_finite_float, as_fraction, as_int, as_matrix, as_non_negative_float, seed_sequence
-from penstock.matvec import add_matvec, kernel_form, matmul_rows, matmul_sparse
+from penstock.matvec import add_matvec, affine, kernel_form, matmul_rows, matmul_sparse
 from penstock.reservoirs.drawing import (
     draw_bias,
     draw_input_weights,
@@ -17,14 +17,14 @@ from penstock.reservoirs.drawing import (
 )
 from penstock.reservoirs.esn import (
     as_dtype,
-    batch_kernel,
     check_rate_arrays,
     close_loop,
     describe_matrix,
+    run_batch,
     set_fields,
     to_dense,
 )
-from penstock.scaling import scale_spectral_radius
+from penstock.scaling import scale_spectral_radius, spectral_norm
 from penstock.system import SystemDefaults
 from penstock.vmath import activate, activation_code, activation_slope, all_finite, slopes, tanh
 from penstock.weights import orthogonal, uniform
@@ -91,8 +91,8 @@ class _Residual(SystemDefaults):
         code = activation_code(self.activation)
         if u.ndim == 2:
             return _run_series(self._fields, code, u, x0, out)
-        kernel = batch_kernel(self._fields[2], u.shape[0], _run_batch_dense, _run_batch_sparse, _run_each)
-        return kernel(self._fields, code, u, x0, out)
+        kernels = (_run_batch_dense, _run_batch_sparse, _run_each)
+        return run_batch(self._fields[2], kernels, self._fields, code, u, x0, out)
 
     def _push(self, x, u, V, dU, tape):
         _push_series(self._fields, activation_code(self.activation), u, x, V, dU, tape)
@@ -198,7 +198,8 @@ class ResESN(_Residual):
         skip = draw_matrix("skip", skip, n_units, for_O)
         W = draw_recurrent(n_units, spectral_radius, for_W, weights=weights, density=density, scale=scale)
         model = cls(W.astype(as_dtype(dtype)), W_in, skip, alpha, beta, bias, activation)
-        warn_at_origin(repr(model), model._linear_part())
+        if alpha + beta * spectral_norm(W) > 1:  # else contracting for any input
+            warn_at_origin(repr(model), model._linear_part())
         return model
 
     def __repr__(self):
@@ -440,8 +441,7 @@ def _run_series(model, code, u, x, out):
     z, y = np.empty_like(x), np.empty_like(x)
     diverged = False
     for t in range(u.shape[0]):
-        z[:] = bias
-        add_matvec(W_in, u[t], z)
+        affine(W_in, u[t], bias, z)
         add_matvec(W, x, z)
         activate(code, z)
         for i in range(x.size):
@@ -496,8 +496,7 @@ def _run_batch_sparse(model, code, u, X, out):
     diverged = False
     for t in range(u.shape[1]):
         for b in range(n_series):
-            drive[:] = bias
-            add_matvec(W_in, u[b, t], drive)
+            affine(W_in, u[b, t], bias, drive)
             for i in range(n_units):
                 z[i, b] = drive[i]
                 x[i, b] = X[b, i]
@@ -519,8 +518,7 @@ def _push_series(model, code, u, x, V, dU, tape):
     A, gain, W, W_in, bias = model
     z, d, y, Y, L = np.empty_like(x), np.empty_like(x), np.empty_like(x), np.empty_like(V), np.empty_like(V)
     for t in range(u.shape[0]):
-        z[:] = bias
-        add_matvec(W_in, u[t], z)
+        affine(W_in, u[t], bias, z)
         add_matvec(W, x, z)
         activate(code, z)
         slopes(code, z, d)

@@ -1,0 +1,38 @@
+"""Signals, benchmark tasks and the small real record that ships with the package."""
+
+from penstock.data.real import sunspots
+from penstock.data.signals import (
+    MSO_FREQUENCIES,
+    henon,
+    kuramoto_sivashinsky,
+    logistic,
+    lorenz63,
+    lorenz96,
+    mackey_glass,
+    multiple_superimposed_oscillators,
+    rossler,
+)
+from penstock.data.tasks import Task, ct_xor, lorenz96_task, mackey_glass_task, narma, sin_mem
+from penstock.laws import Normal, Signs, Uniform
+
+__all__ = [
+    "MSO_FREQUENCIES",
+    "Normal",
+    "Signs",
+    "Task",
+    "Uniform",
+    "ct_xor",
+    "henon",
+    "kuramoto_sivashinsky",
+    "logistic",
+    "lorenz63",
+    "lorenz96",
+    "lorenz96_task",
+    "mackey_glass",
+    "mackey_glass_task",
+    "multiple_superimposed_oscillators",
+    "narma",
+    "rossler",
+    "sin_mem",
+    "sunspots",
+]

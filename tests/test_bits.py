@@ -1,0 +1,46 @@
+"""Same seed, same bits: in two processes, and with one thread or two."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import hashlib
+import numpy as np
+from penstock.analysis import memory_capacity
+from penstock.data import lorenz96, narma
+from penstock.reservoirs import ESN, DeepResESN, ResRMN
+u = np.random.default_rng(0).uniform(-1, 1, (8, 120, 1))
+esn = ESN.random(300, density=0.9, spectral_radius=1.0, leak=0.5, seed=1)
+models = [ESN.random(300, seed=0), esn, DeepResESN.random(300, alpha=0.8, beta=0.2, seed=2),
+          ResRMN.random(60, n_memory=40, seed=3)]
+parts = [m.run(u) for m in models] + [m.run(u[0]) for m in models]
+parts += [models[0].push(np.zeros(300), u[0, :3], np.eye(300))[1]]
+parts += [memory_capacity(models[0], 400, n_steps=3000, seed=4, progress=False).per_delay]
+parts += [narma(10, n_steps=2000, seed=5).targets, lorenz96(50, seed=6)]
+for part in parts:
+    print(hashlib.sha256(np.ascontiguousarray(part).tobytes()).hexdigest())
+"""
+
+
+def run(threads):
+    counts = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), str(threads))
+    done = subprocess.run([sys.executable, "-c", SCRIPT], env={**os.environ, **counts}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    return run(1)
+
+
+def test_two_processes_give_the_same_bits(one_thread):
+    assert len(set(one_thread)) == 12
+    assert run(1) == one_thread
+
+
+def test_two_threads_give_the_same_bits(one_thread):
+    assert run(2) == one_thread
