@@ -500,7 +500,7 @@ def _make_targets(u, target) -> np.ndarray:
     spread = y.std(axis=0)
     # sin(pi u) of u = +1 and -1 is no signal but the rounding of one
     if (spread <= 1e-13 * u.std(axis=0)).any():
-        raise ValueError(f"the target must vary with the input, got standard deviation {spread.min():.1e}")
+        raise ValueError(f"the target must vary with the input, got standard deviation {np.min(spread):.1e}")
     return y
 
 

@@ -33,7 +33,7 @@ def as_finite_float(name: str, value) -> float:
     """Return `value` as a finite float."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    if not np.isfinite(value):
+    if not np.isfinite(float(value)):
         raise ValueError(f"{name} must be finite, got {value}")
     return float(value)
 
@@ -85,13 +85,13 @@ def as_matrix(name: str, value, shape: tuple[int | None, int | None], dtype):
     if sp.issparse(value):
         matrix = sp.csr_array(value, dtype=dtype, copy=True)
         matrix.sum_duplicates()
-        parts = (matrix.data, matrix.indices, matrix.indptr)
+        parts = [matrix.data, matrix.indices, matrix.indptr]
     else:
         array = np.asarray(value)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
         matrix = np.array(array, dtype=dtype, order="F")
-        parts = (matrix,)
+        parts = [matrix]
     if matrix.ndim != 2 or any(want not in (None, got) for want, got in zip(shape, matrix.shape, strict=True)):
         wanted = ", ".join("any" if side is None else str(side) for side in shape)
         raise ValueError(f"{name} must have shape ({wanted}), got {matrix.shape}")

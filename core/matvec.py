@@ -1,6 +1,6 @@
 """One mat-vec for every kind of matrix: dense, CSR, permutation and shift, each at the speed of its structure.
 
-Inside a kernel ``add_matvec(W, x, z)`` does z += W x, whatever the kernel form of W:
+``add_matvec(W, x, z)`` does z += W x, whatever the kernel form of W:
 
 ===========  ==================================================  =====================================
 form         what it is                                          made from
@@ -11,7 +11,8 @@ permutation  (weights, indices): z_i += w_i x_index(i)           a sparse matrix
 shift        (weights, s): z_i += w_i x_(i - s) mod n            a ring, a diagonal, the identity
 ===========  ==================================================  =====================================
 
-The forms differ in Numba type, so the choice costs nothing at run time. Sums run over the columns in ascending
+The forms differ in Numba type, so the choice costs nothing at run time. Called from Python (or with Numba's compiler
+switched off) the same names are plain NumPy. Sums run over the columns in ascending
 order whatever the vector width, except for CSR rows, whose sum is split over four accumulators.
 """
 
@@ -40,18 +41,27 @@ def kernel_form(matrix):
 
 
 def add_matvec(W, x, z):
-    """Do z += W x for a matrix in kernel form (kernels only)."""
-    raise NotImplementedError("add_matvec is for compiled kernels")
+    """Do z += W x for a matrix in kernel form."""
+    if isinstance(W, np.ndarray):
+        z += x @ W
+    elif len(W) == 3:
+        data, indices, indptr = W
+        np.add.at(z, np.repeat(np.arange(z.size), np.diff(indptr.astype(np.int64))), data * x[indices])
+    else:
+        z += W[0] * (x[W[1]] if isinstance(W[1], np.ndarray) else np.roll(x, W[1]))
 
 
 def affine(W, x, bias, z):
-    """Do z = bias + W x for a matrix in kernel form (kernels only)."""
-    raise NotImplementedError("affine is for compiled kernels")
+    """Do z = bias + W x for a matrix in kernel form."""
+    z[:] = bias
+    add_matvec(W, x, z)
 
 
 def matmul_rows(W, X, Z):
-    """Do Z[r] = W X[r] for every row r and a matrix in kernel form (kernels only)."""
-    raise NotImplementedError("matmul_rows is for compiled kernels")
+    """Do Z[r] = W X[r] for every row r and a matrix in kernel form."""
+    Z[:] = 0
+    for x, z in zip(X, Z, strict=True):
+        add_matvec(W, x, z)
 
 
 @overload(add_matvec, jit_options={"error_model": "numpy"})

@@ -1,5 +1,6 @@
 """Echo-state networks, with or without leak."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -61,7 +62,7 @@ class ESN(SystemDefaults):
     W_in: np.ndarray
     bias: np.ndarray | float = 0.0
     leak: np.ndarray | float = 1.0
-    activation: object = tanh
+    activation: Callable = tanh
 
     def __post_init__(self):
         W, W_in, bias = check_rate_arrays(self.W, self.W_in, self.bias, self.activation)
@@ -178,7 +179,8 @@ class ESN(SystemDefaults):
         ESN
             Without inputs. Start it from the last state of the driven network: ``closed.run(500, x0=states[-1])``.
         """
-        return ESN(*close_loop(self.W, self.W_in, self.bias, W_out, offset), self.leak, self.activation)
+        W, W_in, bias = close_loop(self.W, self.W_in, self.bias, W_out, offset)
+        return ESN(W, W_in, bias, self.leak, self.activation)
 
     def _linear_part(self):
         """The Jacobian at the origin without inputs and bias."""
@@ -281,7 +283,6 @@ def _run_series(esn, code, u, x, out):
     """Run one series; return whether a state was not finite."""
     W, W_in, bias, keep, leak = esn
     z = np.empty_like(x)
-    diverged = False
     for t in range(u.shape[0]):
         affine(W_in, u[t], bias, z)
         add_matvec(W, x, z)
@@ -290,8 +291,7 @@ def _run_series(esn, code, u, x, out):
         for i in range(x.size):
             x[i] = keep[i] * x[i] + leak[i] * z[i]
             row[i] = x[i]
-        diverged |= not all_finite(x)
-    return diverged
+    return not all_finite(x)  # a unit that is not finite once stays so
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -308,7 +308,6 @@ def _run_batch_dense(esn, code, u, X, out):
     """Run a batch with one matrix product per step; X is (B, N)."""
     W, W_in, bias, keep, leak = esn
     Z = np.empty_like(X)
-    diverged = False
     for t in range(u.shape[1]):
         matmul_rows(W, X, Z)
         for b in range(X.shape[0]):
@@ -320,8 +319,7 @@ def _run_batch_dense(esn, code, u, X, out):
             for i in range(x.size):
                 x[i] = keep[i] * x[i] + leak[i] * z[i]
                 row[i] = x[i]
-            diverged |= not all_finite(x)
-    return diverged
+    return not all_finite(X.reshape(X.size))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -330,7 +328,6 @@ def _run_batch_sparse(esn, code, u, X, out):
     W, W_in, bias, keep, leak = esn
     n_series, n_units = X.shape
     x, z, drive = X.T.copy(), np.empty((n_units, n_series), X.dtype), np.empty_like(X[0])
-    diverged = False
     for t in range(u.shape[1]):
         for b in range(n_series):
             affine(W_in, u[b, t], bias, drive)
@@ -346,8 +343,7 @@ def _run_batch_sparse(esn, code, u, X, out):
             row = out[b, t]
             for i in range(n_units):
                 row[i] = x[i, b]
-        diverged |= not all_finite(x.reshape(x.size))
-    return diverged
+    return not all_finite(x.reshape(x.size))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

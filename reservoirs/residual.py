@@ -1,7 +1,9 @@
 """Residual reservoirs: a linear branch beside the nonlinear one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -38,10 +40,13 @@ class _Residual(SystemDefaults):
     A subclass gives `_skip` (A), `_gain` (g) and `_recurrent` (R).
     """
 
-    W: np.ndarray
-    W_in: np.ndarray
-    bias: np.ndarray
-    activation = staticmethod(tanh)
+    W: Any
+    W_in: Any
+    bias: Any
+    activation: Any = staticmethod(tanh)
+    _skip: Any
+    _gain: Any
+    _recurrent: Any
 
     @property
     def n_units(self):
@@ -148,7 +153,7 @@ class ResESN(_Residual):
     alpha: float = 0.9
     beta: float = 0.1
     bias: np.ndarray | float = 0.0
-    activation: object = tanh
+    activation: Callable = tanh
 
     def __post_init__(self):
         W, W_in, bias = check_rate_arrays(self.W, self.W_in, self.bias, self.activation)
@@ -439,7 +444,6 @@ def _run_series(model, code, u, x, out):
     """Run one series; return whether a state was not finite."""
     A, gain, W, W_in, bias = model
     z, y = np.empty_like(x), np.empty_like(x)
-    diverged = False
     for t in range(u.shape[0]):
         affine(W_in, u[t], bias, z)
         add_matvec(W, x, z)
@@ -451,8 +455,7 @@ def _run_series(model, code, u, x, out):
         for i in range(x.size):
             x[i] = y[i]
             row[i] = y[i]
-        diverged |= not all_finite(x)
-    return diverged
+    return not all_finite(x)  # a unit that is not finite once stays so
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -469,7 +472,6 @@ def _run_batch_dense(model, code, u, X, out):
     """Run a batch with one matrix product per step and branch; X is (B, N)."""
     A, gain, W, W_in, bias = model
     Z, Y = np.empty_like(X), np.empty_like(X)
-    diverged = False
     for t in range(u.shape[1]):
         matmul_rows(W, X, Z)
         matmul_rows(A, X, Y)
@@ -482,8 +484,7 @@ def _run_batch_dense(model, code, u, X, out):
             for i in range(x.size):
                 x[i] = y[i] + gain * z[i]
                 row[i] = x[i]
-            diverged |= not all_finite(x)
-    return diverged
+    return not all_finite(X.reshape(X.size))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -493,7 +494,6 @@ def _run_batch_sparse(model, code, u, X, out):
     n_series, n_units = X.shape
     x, z, Y = np.empty((n_units, n_series), X.dtype), np.empty((n_units, n_series), X.dtype), np.empty_like(X)
     drive = np.empty_like(bias)
-    diverged = False
     for t in range(u.shape[1]):
         for b in range(n_series):
             affine(W_in, u[b, t], bias, drive)
@@ -508,8 +508,7 @@ def _run_batch_sparse(model, code, u, X, out):
             for i in range(n_units):
                 state[i] = y[i] + gain * z[i, b]
                 row[i] = state[i]
-            diverged |= not all_finite(state)
-    return diverged
+    return not all_finite(X.reshape(X.size))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -250,4 +250,4 @@ def _deep(model, n_units, n_layers, n_inputs, inter_scaling, inter, concat, seed
     for number, (size, child) in enumerate(zip(sizes, seed_sequence(seed).spawn(n_layers), strict=True)):
         layers.append(model.random(size, n_inputs=below, seed=child, **(later if number else first)))
         below = size
-    return Stack(layers, concat)
+    return Stack(tuple(layers), concat)

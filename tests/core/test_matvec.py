@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numba import njit
 
 from penstock.checks import as_matrix
-from penstock.matvec import add_matvec, kernel_form, matmul_rows, matmul_sparse
+from penstock.matvec import add_matvec, affine, kernel_form, matmul_rows, matmul_sparse
 
 
 @njit(error_model="numpy")
@@ -19,6 +19,11 @@ def _add(W, x, z):
 @njit(error_model="numpy")
 def _rows(W, X, Z):
     matmul_rows(W, X, Z)
+
+
+@njit(error_model="numpy")
+def _affine(W, x, bias, z):
+    affine(W, x, bias, z)
 
 
 def matrices(n, rng):
@@ -48,6 +53,8 @@ def test_every_form_equals_numpy(n, seed, single):
         exact = z + (W.toarray() if sp.issparse(W) else W).astype(float) @ x
         _add(kernel_form(W), x, z)
         np.testing.assert_allclose(z, exact, atol=tolerance, err_msg=name)
+        _affine(kernel_form(W), x, x, z)
+        np.testing.assert_allclose(z, x + W @ x, atol=tolerance, err_msg=name)
         X = rng.standard_normal((3, n)).astype(dtype)
         Z = np.empty_like(X)
         _rows(kernel_form(W), X, Z)
@@ -59,8 +66,11 @@ def test_rectangular_input_weights(shape):
     rng = np.random.default_rng(0)
     for matrix in (rng.standard_normal(shape), sp.csr_array(rng.standard_normal(shape))):
         z, x = np.zeros(shape[0]), rng.standard_normal(shape[1])
-        _add(kernel_form(as_matrix("W_in", matrix, shape, np.float64)), x, z)
+        form = kernel_form(as_matrix("W_in", matrix, shape, np.float64))
+        _add(form, x, z)
         np.testing.assert_allclose(z, matrix @ x, atol=1e-14)
+        _affine(form, x, np.ones(shape[0]), z)
+        np.testing.assert_allclose(z, 1 + matrix @ x, atol=1e-14)
 
 
 def test_sparse_batch_product_equals_numpy():
@@ -81,8 +91,12 @@ def test_forms_follow_the_structure():
     assert kinds["diagonal"][1] == 0 and isinstance(kinds["shift"][1], int)
 
 
-def test_the_kernels_are_for_kernels():
-    with pytest.raises(NotImplementedError):
-        add_matvec(np.eye(2), np.ones(2), np.ones(2))
-    with pytest.raises(NotImplementedError):
-        matmul_rows(np.eye(2), np.eye(2), np.eye(2))
+def test_plain_python_versions_equal_numpy():
+    rng = np.random.default_rng(3)
+    x, bias, X = rng.standard_normal(9), rng.standard_normal(9), rng.standard_normal((3, 9))
+    for name, matrix in matrices(9, rng).items():
+        W, z, Z = kernel_form(as_matrix("W", matrix, (9, 9), np.float64)), np.empty(9), np.empty((3, 9))
+        affine(W, x, bias, z)
+        np.testing.assert_allclose(z, bias + matrix @ x, atol=1e-14, err_msg=name)
+        matmul_rows(W, X, Z)
+        np.testing.assert_allclose(Z, (matrix @ X.T).T, atol=1e-14, err_msg=name)
