@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from models import M, MODELS
+from models import MODELS, M
 
 pytestmark = pytest.mark.filterwarnings("ignore::penstock.reservoirs.EchoStateWarning")
 
