@@ -228,6 +228,8 @@ def noise_limited_capacity(
     total_covariance = G + noise * identity
     if internal_variance:
         total_covariance += _accumulate(A, internal_variance * identity)
+    if not G.any():  # nothing reaches the state
+        return NoiseLimitedCapacity(0.0, np.zeros(1))
     L = np.linalg.cholesky(total_covariance)
     total = float(np.trace(solve_triangular(L, solve_triangular(L, G, lower=True).T, lower=True)))
     limit = MOST_DELAYS if max_delay is None else as_int("max_delay", max_delay, minimum=0) + 1

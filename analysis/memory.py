@@ -321,13 +321,14 @@ class MemoryOverScale:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Between what the capacity can lie: N above; below 1 if delay 0 counts, else 0.
+        """Between what the capacity can lie: N above; below 1 for two-valued inputs if delay 0 counts, else 0.
 
-        The lower bound 1 is that of two-valued inputs, which saturated units still recover. Of other laws saturated
-        units keep the sign alone, e.g. 3/4 of the variance of uniform inputs.
+        Saturated units still recover a two-valued input. Of other laws they keep the sign alone, e.g. 3/4 of the
+        variance of uniform inputs.
         """
         first = self.capacities[0]
-        return (1.0 if first.delays[0] == 0 else 0.0), float(first.n_units)
+        recovered = isinstance(first.input_law, Signs) and first.target is None and first.delays[0] == 0
+        return (1.0 if recovered else 0.0), float(first.n_units)
 
     def plot(self, ax=None):
         """Draw capacity against input scale between its bounds; return the matplotlib axes."""
@@ -426,7 +427,7 @@ def _make_plan(system, max_delay, protocol, n_steps, washout, input_law) -> Plan
 
 
 def _count_observed(system) -> int:
-    if not isinstance(system, System):
+    if isinstance(system, type) or not isinstance(system, System):
         raise TypeError(f"system must be a System (derive it from penstock.SystemDefaults), got {system!r}")
     if system.n_inputs == 0:
         raise ValueError("system must have inputs to remember, got an autonomous system (n_inputs = 0)")

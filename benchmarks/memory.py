@@ -138,8 +138,8 @@ def main():
             rows,
         ),
         "## ReservoirPy's own memory_capacity",
-        "Same recurrent and input weights and as many steps; 2000 = 10 k_max is its default at N = 100. Its total is not "
-        "corrected for chance.",
+        "Same recurrent and input weights and as many steps; 2000 = 10 k_max is its default at N = 100. "
+        "Its total is not corrected for chance.",
         measure.table(["N", "steps", "delays", "ReservoirPy", "penstock", "ratio", "its total", "our total"], peers),
         "## Start-up of a fresh process, warm cache (median, least)",
         measure.table(["", "CPU s", "least"], starts),

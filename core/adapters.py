@@ -13,7 +13,7 @@ from penstock.system import SystemDefaults, numerical_jacobian
 __all__ = ["Flow", "Map"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Map(SystemDefaults):
     """Make a System of a map x_t = rule(x_{t-1}, u_t).
 
@@ -57,7 +57,10 @@ class Map(SystemDefaults):
 
     def step(self, x, u):
         """Return the next state: (n,), (m,) -> (n,)."""
-        return _plain(self.rule)(x, u)
+        return np.asarray(_plain(self.rule)(x, u))
+
+    def __repr__(self):
+        return f"Map({_name(self.rule)}, n_units={self.n_units}, n_inputs={self.n_inputs}, dt={self.dt})"
 
     def jacobian(self, x, u):
         """Return d step / d x at (x, u); shape (n, n)."""
@@ -73,7 +76,7 @@ class Map(SystemDefaults):
         return not np.isfinite(out).all()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Flow(SystemDefaults):
     """Make a System of a differential equation dx/dt = rule(x, u), by Runge-Kutta steps of order 4.
 
@@ -122,12 +125,18 @@ class Flow(SystemDefaults):
         """Return the state a time dt later: (n,), (m,) -> (n,)."""
         rule, h = _plain(self.rule), self.dt / self.substeps
         for _ in range(self.substeps):
-            k1 = rule(x, u)
-            k2 = rule(x + 0.5 * h * k1, u)
-            k3 = rule(x + 0.5 * h * k2, u)
-            k4 = rule(x + h * k3, u)
+            k1 = np.asarray(rule(x, u))
+            k2 = np.asarray(rule(x + 0.5 * h * k1, u))
+            k3 = np.asarray(rule(x + 0.5 * h * k2, u))
+            k4 = np.asarray(rule(x + h * k3, u))
             x = x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
         return x
+
+    def __repr__(self):
+        return (
+            f"Flow({_name(self.rule)}, n_units={self.n_units}, n_inputs={self.n_inputs}, dt={self.dt}, "
+            f"substeps={self.substeps})"
+        )
 
     def jacobian(self, x, u):
         """Return d step / d x at (x, u), the exact derivative of the numerical step; shape (n, n)."""
@@ -158,6 +167,10 @@ def _plain(rule):
     return rule.py_func if isinstance(rule, CPUDispatcher) else rule
 
 
+def _name(rule):
+    return getattr(rule, "__name__", repr(rule))
+
+
 def _as_batch(u, x0, out):
     return (u, x0, out) if u.ndim == 3 else (u[None], x0[None], out[None])
 
@@ -169,23 +182,32 @@ def _check_rule(name, system):
     n_inputs = as_int("n_inputs", system.n_inputs, minimum=0)
     as_positive_float("dt", system.dt)
     with np.errstate(all="ignore"):
-        shape = np.shape(_plain(system.rule)(np.zeros(n_units), np.zeros(n_inputs)))
-    if shape != (n_units,):
-        raise ValueError(f"{name}(x, u) must return shape ({n_units},), got {shape}")
+        try:
+            value = np.asarray(_plain(system.rule)(np.zeros(n_units), np.zeros(n_inputs)))
+        except TypeError as error:
+            raise TypeError(f"{name} must be a function of (x, u): {error}") from error
+    if value.shape != (n_units,):
+        raise ValueError(f"{name}(x, u) must return shape ({n_units},), got {value.shape}")
+    if value.dtype.kind not in "fiub":
+        raise TypeError(f"{name}(x, u) must return real numbers, got dtype {value.dtype}")
 
 
 def _check_jacobian(system, rule, rule_jacobian):
     """Compare an analytic Jacobian with central differences at random points: a wrong one is refused."""
     if rule_jacobian is None:
         return
+    if not callable(rule_jacobian):
+        raise TypeError(f"rule_jacobian must be a function of (x, u), got {rule_jacobian!r}")
     rng = np.random.default_rng(0)
     for _ in range(3):
         x, u = rng.uniform(-0.5, 0.5, system.n_units), rng.uniform(-0.5, 0.5, system.n_inputs)
         given = np.asarray(rule_jacobian(x, u))
         if given.shape != (system.n_units, system.n_units):
             raise ValueError(f"rule_jacobian must return shape {(system.n_units,) * 2}, got {given.shape}")
-        error = np.abs(given - numerical_jacobian(lambda x, u=u: _plain(rule)(x, u), x)).max()
-        if error > 1e-5 * max(1.0, np.abs(given).max()):
+        if not np.isfinite(_plain(rule)(x, u)).all():
+            continue  # outside the rule's domain there is nothing to compare with
+        error = np.abs(given - numerical_jacobian(lambda x, u=u: np.asarray(_plain(rule)(x, u)), x)).max()
+        if not error <= 1e-5 * max(1.0, np.abs(given).max()):
             raise ValueError(f"rule_jacobian must be d rule / d x, but differs from differences by {error:.2g} at {x}")
 
 

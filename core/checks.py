@@ -64,9 +64,7 @@ def as_fraction(name: str, value) -> float:
 
 def as_finite_array(name: str, value, dtype=np.float64, ndim: int | tuple[int, ...] | None = None) -> np.ndarray:
     """Return `value` as a finite C-ordered array of `dtype`, of one of the allowed numbers of dimensions."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    array = _as_real(name, value)
     allowed = (ndim,) if isinstance(ndim, int) else ndim
     if allowed is not None and array.ndim not in allowed:
         raise ValueError(f"{name} must have {' or '.join(map(str, allowed))} dimensions, got shape {array.shape}")
@@ -82,15 +80,13 @@ def as_matrix(name: str, value, shape: tuple[int | None, int | None], dtype):
 
     `None` in `shape` leaves that side free. The result never shares memory with `value`.
     """
+    value = _as_real(name, value)
     if sp.issparse(value):
         matrix = sp.csr_array(value, dtype=dtype, copy=True)
         matrix.sum_duplicates()
         parts = [matrix.data, matrix.indices, matrix.indptr]
     else:
-        array = np.asarray(value)
-        if array.dtype.kind not in "fiub":
-            raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
-        matrix = np.array(array, dtype=dtype, order="F")
+        matrix = np.array(value, dtype=dtype, order="F")
         parts = [matrix]
     if matrix.ndim != 2 or any(want not in (None, got) for want, got in zip(shape, matrix.shape, strict=True)):
         wanted = ", ".join("any" if side is None else str(side) for side in shape)
@@ -100,6 +96,20 @@ def as_matrix(name: str, value, shape: tuple[int | None, int | None], dtype):
     for part in parts:
         part.flags.writeable = False
     return matrix
+
+
+def _as_real(name, value):
+    """Return `value` as an array, or as it is if it is sparse, if it holds real numbers."""
+    if hasattr(value, "adj"):
+        raise TypeError(f"{name} must be an array, got a graph; make one with penstock.weights.from_graph")
+    if not sp.issparse(value):
+        try:
+            value = np.asarray(value)
+        except ValueError as error:
+            raise ValueError(f"{name} must be a regular array: {error}") from None
+    if value.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers, got dtype {value.dtype}")
+    return value
 
 
 def as_inputs(u, n_inputs: int, dtype=np.float64) -> np.ndarray:
@@ -113,7 +123,8 @@ def as_inputs(u, n_inputs: int, dtype=np.float64) -> np.ndarray:
         u = u[:, None]
     if u.ndim not in (2, 3) or u.shape[-1] != n_inputs:
         one = " or (T,)" if n_inputs == 1 else ""
-        raise ValueError(f"u must have shape (T, {n_inputs}){one} or (B, T, {n_inputs}), got {u.shape}")
+        count = " or be a number of steps" if n_inputs == 0 else ""
+        raise ValueError(f"u must have shape (T, {n_inputs}){one} or (B, T, {n_inputs}){count}, got {u.shape}")
     return u
 
 
@@ -125,7 +136,7 @@ def as_state(x0, n_units: int, batch: int | None, dtype=np.float64) -> np.ndarra
     x0 = as_finite_array("x0", x0, dtype)
     if x0.shape != (n_units,) and x0.shape != shape:
         raise ValueError(f"x0 must have shape ({n_units},){'' if batch is None else f' or {shape}'}, got {x0.shape}")
-    return np.array(np.broadcast_to(x0, shape))
+    return np.array(np.broadcast_to(x0, shape), order="C")
 
 
 def seed_sequence(seed) -> np.random.SeedSequence:

@@ -32,16 +32,17 @@ class Readout:
     offset: np.ndarray
 
     def __post_init__(self):
-        W_out = as_finite_array("W_out", self.W_out, np.result_type(self.W_out, np.float32), ndim=2)
-        offset = as_finite_array("offset", self.offset, W_out.dtype, ndim=1)
-        if offset.shape != W_out.shape[:1]:
+        dtype = np.float32 if getattr(self.W_out, "dtype", None) == np.float32 else np.float64
+        W_out = as_finite_array("W_out", self.W_out, dtype, ndim=2)
+        offset = as_finite_array("offset", self.offset, dtype, ndim=(0, 1))
+        if offset.ndim and offset.shape != W_out.shape[:1]:
             raise ValueError(f"offset must have shape ({W_out.shape[0]},) to match W_out, got {offset.shape}")
         object.__setattr__(self, "W_out", W_out)
-        object.__setattr__(self, "offset", offset)
+        object.__setattr__(self, "offset", np.array(np.broadcast_to(offset, W_out.shape[:1])))
 
     def __call__(self, states):
         """Return the outputs of states (…, n_units): an array (…, n_outputs)."""
-        states = np.asarray(states)
+        states = as_finite_array("states", states, self.W_out.dtype)
         if states.ndim == 0 or states.shape[-1] != self.W_out.shape[1]:
             raise ValueError(f"states must have shape (…, {self.W_out.shape[1]}), got {states.shape}")
         return states @ self.W_out.T + self.offset
@@ -81,10 +82,14 @@ def ridge(states, targets, alpha=1e-6):
     >>> np.round(ridge(x, x @ [1.0, 2.0, 3.0] + 4.0, alpha=0.0).W_out, 6)
     array([[1., 2., 3.]])
     """
-    states = as_finite_array("states", states, ndim=2)
+    states = as_finite_array("states", states)
+    if states.ndim != 2 or states.shape[1] == 0:
+        raise ValueError(
+            f"states must have shape (T, n_units) (reshape batches to (B * T, n_units)), got {states.shape}"
+        )
     targets = as_finite_array("targets", targets, ndim=(1, 2))
-    targets = targets.reshape(targets.shape[0], -1)
-    if targets.shape[0] != states.shape[0] or states.shape[0] < 2:
+    targets = targets[:, None] if targets.ndim == 1 else targets
+    if targets.shape[0] != states.shape[0] or states.shape[0] < 2 or targets.shape[1] == 0:
         raise ValueError(f"targets must have shape ({states.shape[0]}, …) and 2 rows or more, got {targets.shape}")
     alpha = as_non_negative_float("alpha", alpha)
     center, middle = states.mean(axis=0), targets.mean(axis=0)

@@ -255,7 +255,10 @@ def _as_square(W):
 def _factor(target, found, what):
     factor = target / found if found > 0 else np.inf
     if not np.isfinite(factor):
-        raise ValueError(f"W must have a {what} above 0 to be scaled to {target}, got {found}")
+        raise ValueError(
+            f"W must have a {what} above 0 to be scaled to {target}, got {found}; without a cycle it is 0: "
+            "take a higher density, another seed, or spectral_radius=None to leave W as drawn"
+        )
     return factor
 
 

@@ -117,12 +117,16 @@ class SystemDefaults:
         """Yield the states of `run` in blocks of at most `size` steps along time; only one block is in memory."""
         size = as_int("size", size)
         u = as_inputs(u, self.n_inputs, self.dtype)
+        x0 = as_state(x0, self.n_units, u.shape[0] if u.ndim == 3 else None, self.dtype)
+        return self._each_block(u, size, x0)
+
+    def _each_block(self, u, size, x):
         for start in range(0, u.shape[-2], size):
             try:
-                states = self.run(u[..., start : start + size, :], x0)
+                states = self.run(u[..., start : start + size, :], x)
             except FloatingPointError as error:
                 raise FloatingPointError(f"{error} (counted from step {start})") from None
-            x0 = states[..., -1, :].copy()
+            x = states[..., -1, :].copy()
             yield states
 
     def jacobian(self, x, u):
@@ -140,6 +144,13 @@ class SystemDefaults:
         """Carry a state and a tangent basis through all of `u`: x (n,), u (T, m), basis (n, k) -> (x, basis).
 
         The basis moves as V <- J V with the Jacobian of every step and is not normalised on the way.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a shape or type does not fit.
+        FloatingPointError
+            If the state or the basis stops being finite.
         """
         u = as_inputs(u, self.n_inputs, self.dtype)
         if u.ndim != 2:
@@ -150,7 +161,12 @@ class SystemDefaults:
             raise ValueError(f"basis must have shape ({self.n_units}, k), got {basis.shape}")
         rows = np.array(basis.T, order="C")
         none = np.empty((0, rows.shape[0], 0), self.dtype)
+        start = x.copy()
         self._push(x, u, rows, none, none)
+        if not np.isfinite(x).all():
+            self.run(u, start)  # names the step and the unit
+        if not np.isfinite(rows).all():
+            raise FloatingPointError(f"the tangents overflowed within {len(u)} steps; push fewer steps at a time")
         return x, rows.T
 
     def _point(self, x, u):
@@ -167,7 +183,10 @@ class SystemDefaults:
             return any([self._run(one, x, states) for one, x, states in zip(u, x0, out, strict=True)])
         x = x0
         for t, u_t in enumerate(u):
-            out[t] = x = self.step(x, u_t)
+            x = self.step(x, u_t)
+            if np.shape(x) != x0.shape:
+                raise ValueError(f"step(x, u) must return shape {x0.shape}, got {np.shape(x)}")
+            out[t] = x
         return not np.isfinite(out).all()
 
     def _push(self, x, u, V, dU, tape) -> None:
@@ -199,11 +218,21 @@ def numerical_jacobian(function, x, n_rows=None):
     """Complex step, checked against central differences and replaced by them where the two disagree."""
     if x.size == 0:
         return np.empty((n_rows, 0))
-    h = 1e-6 * max(1.0, float(np.abs(x).max()))
-    central = np.column_stack([(function(x + h * e) - function(x - h * e)) / (2 * h) for e in np.eye(x.size)])
+    scale = max(1.0, float(np.abs(x).max()))
+    coarse = _central_differences(function, x, 1e-6 * scale)
     try:
         exact = np.column_stack([np.imag(function(x + 1e-20j * e)) / 1e-20 for e in np.eye(x.size)])
     except (TypeError, ValueError, AttributeError):
-        return central
-    agrees = np.abs(exact - central).max() <= 1e-6 * max(1.0, float(np.abs(central).max()))
-    return exact if agrees else central
+        return coarse
+    if _agree(exact, coarse):
+        return exact
+    # either the complex step is wrong, or the rule so steep that the differences were too coarse
+    return exact if _agree(exact, _central_differences(function, x, 1e-8 * scale)) else coarse
+
+
+def _central_differences(function, x, h):
+    return np.column_stack([(function(x + h * e) - function(x - h * e)) / (2 * h) for e in np.eye(x.size)])
+
+
+def _agree(exact, central):
+    return np.abs(exact - central).max() <= 1e-6 * max(1.0, float(np.abs(central).max()))

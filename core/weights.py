@@ -511,6 +511,8 @@ def _python_seed(seed):
 
 
 def _as_int_between(name, value, low, high):
+    if high < low:
+        raise ValueError(f"n_units must be above {low} for {name} of at least {low}, got {high + 1}")
     value = as_int(name, value, minimum=low)
     if value > high:
         raise ValueError(f"{name} must be at most {high}, got {value}")

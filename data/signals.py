@@ -89,7 +89,7 @@ def mackey_glass(n_steps, *, tau=17.0, dt=1.0, beta=0.2, gamma=0.1, power=10.0, 
     out = np.empty(n_steps)
     equation = (beta, gamma, power, history, tau / steps_per_delay, dt * steps_per_delay / tau)
     _mackey_glass_kernel(equation, np.full(steps_per_delay + 1, history), np.zeros(steps_per_delay + 1), washout, out)
-    return out
+    return _finite(out)
 
 
 def lorenz63(n_steps, *, dt=0.02, sigma=10.0, rho=28.0, beta=8 / 3, x0=(1.0, 1.0, 1.0), washout=1000):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from penstock.checks import as_finite_array, as_finite_float, as_int, generators
+from penstock.checks import as_finite_array, as_int, as_positive_float, generators
 from penstock.data.signals import lorenz96, mackey_glass
 from penstock.laws import Uniform
 
@@ -45,6 +45,10 @@ class Task(NamedTuple):
     validation: slice
     test: slice
     washout: int
+
+    def __repr__(self):
+        parts = ", ".join(f"{name}={getattr(self, name)}" for name in ("train", "validation", "test", "washout"))
+        return f"Task(inputs {self.inputs.shape}, targets {self.targets.shape}, {parts})"
 
 
 def sin_mem(delay=10, *, n_steps=6000, gain=np.pi, lag=0, washout=200, seed) -> Task:
@@ -85,7 +89,7 @@ def sin_mem(delay=10, *, n_steps=6000, gain=np.pi, lag=0, washout=200, seed) -> 
     (True, slice(5000, 6000, None))
     """
     delay, n_steps = as_int("delay", delay, minimum=0), as_int("n_steps", n_steps)
-    gain = as_finite_float("gain", gain)
+    gain = as_positive_float("gain", gain)
     u = _draw(Uniform(-0.8, 0.8), n_steps, seed)
     return _task(u, np.sin(gain * _delayed(u, delay)), (n_steps * 2 // 3, n_steps // 6), lag, washout)
 
@@ -283,6 +287,8 @@ def _draw(law, size, seed):
 
 def _delayed(u, delay):
     """Return u_{t - delay}, zero where that lies before the start."""
+    if 2 * delay >= u.size:
+        raise ValueError(f"delay must be below half of n_steps = {u.size}, got {delay}: most targets would be zero")
     return np.concatenate((np.zeros(delay), u))[: u.size]
 
 

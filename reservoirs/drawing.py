@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from penstock.checks import as_finite_float, as_fraction, as_int, as_matrix, as_non_negative_float
+from penstock.checks import as_finite_array, as_fraction, as_int, as_matrix, as_non_negative_float
 from penstock.scaling import scale_spectral_radius, spectral_radius
 from penstock.weights import sparse, uniform
 
@@ -19,9 +19,16 @@ class EchoStateWarning(UserWarning):
 
 def draw_matrix(name, maker, n_units, seed):
     """Return a matrix of shape (n_units, n_units) from a function of `penstock.weights`, or a given matrix."""
+    if isinstance(maker, str) or maker is None:
+        raise TypeError(f"{name} must be a function of penstock.weights or a matrix, got {maker!r}")
     if callable(maker):
-        random = "seed" in inspect.signature(maker).parameters
-        maker = maker(n_units, seed=seed) if random else maker(n_units)
+        try:
+            random = "seed" in inspect.signature(maker).parameters
+            maker = maker(n_units, seed=seed) if random else maker(n_units)
+        except TypeError as error:
+            raise TypeError(
+                f"{name} must work as {name}(n_units), its settings given by functools.partial: {error}"
+            ) from error
     return as_matrix(name, maker, (n_units, n_units), np.float64)
 
 
@@ -34,19 +41,18 @@ def draw_recurrent(n_units, radius, seed, *, weights=uniform, density=None, scal
             weights = partial(sparse, density=density)
     if radius is not None:
         as_non_negative_float("spectral_radius", radius)
+        if not callable(scale):
+            raise TypeError(f"scale must be a function (W, spectral_radius) of penstock.scaling, got {scale!r}")
     W = draw_matrix("weights", weights, n_units, seed)
-    return W if radius is None else scale(W, radius)
+    return W if radius is None else as_matrix("scale(W, spectral_radius)", scale(W, radius), W.shape, np.float64)
 
 
-def draw_input_weights(n_units, n_inputs, input_scaling, seed):
-    """Return input weights (n_units, n_inputs), uniform in ±input_scaling; a new channel leaves the others as is."""
+def draw_input_weights(n_units, n_inputs, scaling, seed, name="input_scaling"):
+    """Return input weights (n_units, n_inputs), uniform in ±scaling; a new channel leaves the others as they are."""
     n_inputs = as_int("n_inputs", n_inputs, minimum=0)
-    scaling = np.asarray(input_scaling, np.float64)
-    if scaling.ndim:
-        if scaling.shape != (n_inputs,) or not np.isfinite(scaling).all():
-            raise ValueError(f"input_scaling must be a number or {n_inputs} finite ones, got {input_scaling!r}")
-    else:
-        as_finite_float("input_scaling", input_scaling)
+    scaling = as_finite_array(name, scaling, ndim=(0, 1))
+    if (scaling < 0).any() or (scaling.ndim and scaling.shape != (n_inputs,)):
+        raise ValueError(f"{name} must be a number of at least 0, or {n_inputs} of them, got {scaling.tolist()}")
     return np.random.default_rng(seed).uniform(-1, 1, (n_inputs, n_units)).T * scaling
 
 

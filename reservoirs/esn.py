@@ -9,6 +9,7 @@ from numba import njit
 
 from penstock.checks import as_finite_array, as_int, as_matrix, seed_sequence
 from penstock.matvec import add_matvec, affine, kernel_form, matmul_rows, matmul_sparse
+from penstock.readout import Readout
 from penstock.reservoirs.drawing import draw_bias, draw_input_weights, draw_recurrent, warn_at_origin
 from penstock.scaling import scale_spectral_radius
 from penstock.system import SystemDefaults
@@ -66,12 +67,7 @@ class ESN(SystemDefaults):
 
     def __post_init__(self):
         W, W_in, bias = check_rate_arrays(self.W, self.W_in, self.bias, self.activation)
-        leak = as_finite_array("leak", self.leak, ndim=(0, 1))
-        if leak.ndim and leak.shape != (W.shape[0],):
-            raise ValueError(f"leak must be a number or have shape ({W.shape[0]},), got {leak.shape}")
-        if not ((leak > 0) & (leak <= 1)).all():
-            raise ValueError(f"leak must lie in (0, 1], got {self.leak}")
-        set_fields(self, W=W, W_in=W_in, bias=bias, leak=leak.astype(W.dtype) if leak.ndim else float(leak))
+        set_fields(self, W=W, W_in=W_in, bias=bias, leak=check_leak(self.leak, W.shape[0], W.dtype))
 
     @classmethod
     def random(
@@ -120,12 +116,14 @@ class ESN(SystemDefaults):
         EchoStateWarning
             If the linearisation at the origin has a spectral radius above 1.
         """
-        n_units = as_int("n_units", n_units)
+        n_units, dtype = as_int("n_units", n_units), as_dtype(dtype)
+        check_leak(leak, n_units, dtype)
+        activation_code(activation)
         for_W, for_W_in, for_bias = seed_sequence(seed).spawn(3)
         W_in = draw_input_weights(n_units, n_inputs, input_scaling, for_W_in)
         bias = draw_bias(n_units, bias_scaling, for_bias)
         W = draw_recurrent(n_units, spectral_radius, for_W, weights=weights, density=density, scale=scale)
-        esn = cls(W.astype(as_dtype(dtype)), W_in, bias, leak, activation)
+        esn = cls(W.astype(dtype), W_in, bias, leak, activation)
         if spectral_radius is None or spectral_radius > 1 or scale is not scale_spectral_radius:
             warn_at_origin(repr(esn), esn._linear_part())
         return esn
@@ -169,8 +167,8 @@ class ESN(SystemDefaults):
 
         Parameters
         ----------
-        W_out : array, shape (m, N)
-            Readout of the inputs from the state.
+        W_out : array, shape (m, N), or Readout
+            Readout of the inputs from the state; a fitted `Readout` brings its own offset.
         offset : float or array, shape (m,)
             Constant part of the readout.
 
@@ -184,7 +182,7 @@ class ESN(SystemDefaults):
 
     def _linear_part(self):
         """The Jacobian at the origin without inputs and bias."""
-        slope = float(activation_slope(self.activation, self.activation(np.float64(0.0))))
+        slope = SLOPES_AT_REST[activation_code(self.activation)]
         leak = np.broadcast_to(np.asarray(self.leak, np.float64), self.n_units)
         return np.diag(1 - leak) + slope * leak[:, None] * to_dense(self.W)
 
@@ -209,15 +207,36 @@ class ESN(SystemDefaults):
         _push_series(self._fields, activation_code(self.activation), u, x, V, dU, tape)
 
 
+SLOPES_AT_REST = (1.0, 0.25, 1.0, 1.0)
+"""Slopes of `penstock.vmath.ACTIVATIONS` at 0, for relu from above."""
+
+
 # --- what the rate models share -------------------------------------------------------------------------------------
 
 
 def as_dtype(dtype):
     """Return float64 or float32 as a dtype."""
-    dtype = np.dtype(dtype)
-    if dtype not in (np.float64, np.float32):
-        raise ValueError(f"dtype must be float64 or float32, got {dtype}")
-    return dtype
+    try:
+        clean = np.dtype(dtype if dtype is not None else "none")
+    except TypeError:
+        clean = None
+    if clean not in (np.float64, np.float32):
+        raise ValueError(f"dtype must be float64 or float32, got {dtype!r}")
+    return clean
+
+
+def check_leak(leak, n_units, dtype):
+    """Return a leak in (0, 1]: a float, or a read-only array (n_units,)."""
+    rates = as_finite_array("leak", leak, dtype, ndim=(0, 1))
+    if rates.ndim and rates.shape != (n_units,):
+        raise ValueError(f"leak must be a number or have shape ({n_units},), got {rates.shape}")
+    if not ((rates > 0) & (rates <= 1)).all():
+        raise ValueError(f"leak must lie in (0, 1], got {leak}")
+    if rates.ndim == 0:
+        return float(leak)
+    rates = rates.copy()
+    rates.flags.writeable = False
+    return rates
 
 
 def check_rate_arrays(W, W_in, bias, activation):
@@ -247,6 +266,8 @@ def set_fields(record, **fields):
 def close_loop(W, W_in, bias, W_out, offset):
     """Return W + W_in W_out, empty input weights and bias + W_in offset."""
     n_units, n_inputs = W_in.shape
+    if isinstance(W_out, Readout):
+        W_out, offset = W_out.W_out, W_out.offset
     W_out = as_finite_array("W_out", np.atleast_2d(W_out), W.dtype, ndim=2)
     if W_out.shape != (n_inputs, n_units):
         raise ValueError(f"W_out must have shape ({n_inputs}, {n_units}), got {W_out.shape}")

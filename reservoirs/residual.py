@@ -1,7 +1,7 @@
 """Residual reservoirs: a linear branch beside the nonlinear one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ from penstock.reservoirs.drawing import (
     warn_at_origin,
 )
 from penstock.reservoirs.esn import (
+    SLOPES_AT_REST,
     as_dtype,
     check_rate_arrays,
     close_loop,
@@ -83,7 +84,7 @@ class _Residual(SystemDefaults):
 
     def _linear_part(self):
         """The Jacobian at the origin without inputs and bias."""
-        slope = float(activation_slope(self.activation, self.activation(np.float64(0.0))))
+        slope = SLOPES_AT_REST[activation_code(self.activation)]
         return self._skip + self._gain * slope * self._recurrent
 
     @cached_property
@@ -196,15 +197,14 @@ class ResESN(_Residual):
         EchoStateWarning
             If the linearisation at the origin has a spectral radius above 1, as in the published best settings.
         """
-        n_units = as_int("n_units", n_units)
-        for_W, for_W_in, for_bias, for_O = seed_sequence(seed).spawn(4)
-        W_in = draw_input_weights(n_units, n_inputs, input_scaling, for_W_in)
-        bias = draw_bias(n_units, bias_scaling, for_bias)
-        skip = draw_matrix("skip", skip, n_units, for_O)
-        W = draw_recurrent(n_units, spectral_radius, for_W, weights=weights, density=density, scale=scale)
-        model = cls(W.astype(as_dtype(dtype)), W_in, skip, alpha, beta, bias, activation)
-        if alpha + beta * spectral_norm(W) > 1:  # else contracting for any input
-            warn_at_origin(repr(model), model._linear_part())
+        as_non_negative_float("alpha", alpha)
+        as_non_negative_float("beta", beta)
+        activation_code(activation)
+        W, W_in, skip, bias = _draw(
+            n_units, n_inputs, spectral_radius, input_scaling, bias_scaling, skip, weights, density, scale, dtype, seed
+        )
+        model = cls(W, W_in, skip, alpha, beta, bias, activation)
+        _warn_if_unstable(model, alpha, beta)
         return model
 
     def __repr__(self):
@@ -216,7 +216,7 @@ class ResESN(_Residual):
     def close(self, W_out, offset=0.0):
         """Feed a linear readout u_t = W_out x_{t-1} + offset back: an autonomous network; see `ESN.close`."""
         W, W_in, bias = close_loop(self.W, self.W_in, self.bias, W_out, offset)
-        return ResESN(W, W_in, self.O, self.alpha, self.beta, bias, self.activation)
+        return replace(self, W=W, W_in=W_in, bias=bias)
 
     @cached_property
     def _skip(self):
@@ -294,28 +294,24 @@ class ES2N(_Residual):
         seed,
     ):
         """Return a network with random weights; the arguments of `ResESN.random`, with alpha = 1 - beta."""
-        model = ResESN.random(
-            n_units,
-            n_inputs=n_inputs,
-            alpha=1 - as_fraction("beta", beta),
-            beta=beta,
-            skip=skip,
-            spectral_radius=spectral_radius,
-            input_scaling=input_scaling,
-            bias_scaling=bias_scaling,
-            weights=weights,
-            density=density,
-            scale=scale,
-            dtype=dtype,
-            seed=seed,
+        as_fraction("beta", beta)
+        W, W_in, skip, bias = _draw(
+            n_units, n_inputs, spectral_radius, input_scaling, bias_scaling, skip, weights, density, scale, dtype, seed
         )
-        return cls(model.W, model.W_in, model.O, beta, model.bias)
+        model = cls(W, W_in, skip, beta, bias)
+        _warn_if_unstable(model, 1 - beta, beta)
+        return model
 
     def __repr__(self):
         return (
             f"ES2N(n_units={self.n_units}, n_inputs={self.n_inputs}, beta={self.beta}, "
             f"O={describe_matrix(self.O)}, W={describe_matrix(self.W)}, {self.dtype})"
         )
+
+    def close(self, W_out, offset=0.0):
+        """Feed a linear readout u_t = W_out x_{t-1} + offset back: an autonomous network; see `ESN.close`."""
+        W, W_in, bias = close_loop(self.W, self.W_in, self.bias, W_out, offset)
+        return replace(self, W=W, W_in=W_in, bias=bias)
 
     @cached_property
     def _skip(self):
@@ -335,7 +331,7 @@ class EuSN(_Residual):
     """Run an Euler state network: forward Euler of an antisymmetric ODE.
 
     x_t = x_{t-1} + eps tanh((W - W^T - gamma I) x_{t-1} + W_in u_t + b).
-    At the origin every eigenvalue has real part 1 - eps gamma.
+    At the origin every eigenvalue has real part 1 - eps gamma, hence a modulus slightly above 1 by design.
 
     Parameters
     ----------
@@ -395,13 +391,13 @@ class EuSN(_Residual):
         seed,
     ):
         """Return a network with W uniform in ±recurrent_scaling; the other arguments are those of `ESN.random`."""
-        n_units = as_int("n_units", n_units)
+        n_units, dtype = as_int("n_units", n_units), as_dtype(dtype)
         for_W, for_W_in, for_bias = seed_sequence(seed).spawn(3)
-        W = as_finite_float("recurrent_scaling", recurrent_scaling) * draw_recurrent(
+        W = as_non_negative_float("recurrent_scaling", recurrent_scaling) * draw_recurrent(
             n_units, None, for_W, weights=weights, density=density
         )
         W_in = draw_input_weights(n_units, n_inputs, input_scaling, for_W_in)
-        return cls(W.astype(as_dtype(dtype)), W_in, eps, gamma, draw_bias(n_units, bias_scaling, for_bias))
+        return cls(W.astype(dtype), W_in, eps, gamma, draw_bias(n_units, bias_scaling, for_bias))
 
     def __repr__(self):
         return (
@@ -422,6 +418,22 @@ class EuSN(_Residual):
     @cached_property
     def _recurrent(self):
         return self.W - self.W.T - self.gamma * (self._skip if hasattr(self.W, "nnz") else np.eye(self.n_units))
+
+
+def _draw(n_units, n_inputs, spectral_radius, input_scaling, bias_scaling, skip, weights, density, scale, dtype, seed):
+    """Return W, W_in, O and bias, each from its own stream."""
+    n_units, dtype = as_int("n_units", n_units), as_dtype(dtype)
+    for_W, for_W_in, for_bias, for_O = seed_sequence(seed).spawn(4)
+    W_in = draw_input_weights(n_units, n_inputs, input_scaling, for_W_in)
+    bias = draw_bias(n_units, bias_scaling, for_bias)
+    skip = draw_matrix("skip", skip, n_units, for_O)
+    W = draw_recurrent(n_units, spectral_radius, for_W, weights=weights, density=density, scale=scale)
+    return W.astype(dtype), W_in, skip, bias
+
+
+def _warn_if_unstable(model, alpha, beta):
+    if alpha + beta * spectral_norm(model.W) > 1:  # else contracting for any input
+        warn_at_origin(repr(model), model._linear_part())
 
 
 def check_orthogonal(matrix):

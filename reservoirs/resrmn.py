@@ -1,12 +1,13 @@
 """Residual reservoir memory networks: a linear ring that stores the input beside a residual reservoir."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
 
 from penstock.checks import as_finite_float, as_int, seed_sequence
-from penstock.reservoirs.drawing import draw_input_weights
-from penstock.reservoirs.esn import ESN
+from penstock.reservoirs.drawing import EchoStateWarning, draw_input_weights
+from penstock.reservoirs.esn import ESN, as_dtype
 from penstock.reservoirs.residual import ResESN
 from penstock.reservoirs.stack import Stack
 from penstock.vmath import identity
@@ -74,11 +75,11 @@ class ResRMN:
         """
         n_memory, n_inputs = as_int("n_memory", n_memory), as_int("n_inputs", n_inputs)
         for_V, for_W, for_reservoir = seed_sequence(seed).spawn(3)
-        V_x = draw_input_weights(n_memory, n_inputs, memory_input_scaling, for_V)
-        W_m = draw_input_weights(as_int("n_units", n_units), n_memory, memory_scaling, for_W)
-        memory = ESN(
-            ring(n_memory, as_finite_float("memory_radius", memory_radius)).astype(dtype), V_x, activation=identity
-        )
+        V_x = draw_input_weights(n_memory, n_inputs, memory_input_scaling, for_V, "memory_input_scaling")
+        W_m = draw_input_weights(as_int("n_units", n_units), n_memory, memory_scaling, for_W, "memory_scaling")
+        if abs(as_finite_float("memory_radius", memory_radius)) > 1:
+            warnings.warn(f"memory_radius {memory_radius} is above 1: the memory grows", EchoStateWarning, stacklevel=2)
+        memory = ESN(ring(n_memory, memory_radius).astype(as_dtype(dtype)), V_x, activation=identity)
         plain = ResESN.random(
             n_units, n_inputs=n_inputs, input_scaling=input_scaling, seed=for_reservoir, dtype=dtype, **reservoir
         )

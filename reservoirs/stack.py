@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from penstock.checks import as_int, seed_sequence
+from penstock.checks import as_int, as_non_negative_float, seed_sequence
 from penstock.reservoirs.esn import ESN, set_fields
 from penstock.reservoirs.residual import ResESN
 from penstock.system import SystemDefaults
@@ -67,8 +67,12 @@ class Stack(SystemDefaults):
             wanted = below.n_units + extra
             if above.n_inputs != wanted:
                 raise ValueError(f"layer {number} must have n_inputs={wanted} to match, got {above.n_inputs}")
-            if above.dtype != below.dtype:
-                raise ValueError(f"layer {number} must have dtype {below.dtype} like the first, got {above.dtype}")
+            for what in ("dtype", "dt"):
+                if getattr(above, what) != getattr(below, what):
+                    like = getattr(below, what)
+                    raise ValueError(
+                        f"layer {number} must have {what} {like} like the first, got {getattr(above, what)}"
+                    )
         set_fields(self, layers=layers)
 
     @property
@@ -87,13 +91,23 @@ class Stack(SystemDefaults):
         return self.layers[0].dtype
 
     @property
+    def dt(self):
+        """Time between two steps, the same in all layers."""
+        return self.layers[0].dt
+
+    @property
     def observed(self):
         """The units a readout sees."""
-        return slice(None) if self.concat else slice(self.n_units - self.layers[-1].n_units, None)
+        if self.concat:
+            return slice(None)
+        last = self.layers[-1]
+        start, stop, stride = last.observed.indices(last.n_units)
+        below = self.n_units - last.n_units
+        return slice(below + start, below + stop, stride)
 
     def __repr__(self):
-        inside = ", ".join(repr(layer) for layer in self.layers)
-        return f"Stack([{inside}], concat={self.concat}, feed_input={self.feed_input})"
+        inside = "\n".join(f"  {layer!r}".replace("\n", "\n  ") for layer in self.layers)
+        return f"Stack(n_units={self.n_units}, concat={self.concat}, feed_input={self.feed_input}) of\n{inside}"
 
     def step(self, x, u):
         """Return the next state: (n,), (m,) -> (n,)."""
@@ -168,7 +182,8 @@ class Stack(SystemDefaults):
             x[part], V[:, part] = own, rows
             if tape.shape[0]:
                 tape[..., part] = kept
-            drive, by_drive = self._drive(states, u), self._tangents_above(kept, dU)
+            if needed:
+                drive, by_drive = self._drive(states, u), self._tangents_above(kept, dU)
 
     def _tangents_above(self, kept, dU):
         """The input tangents of the next layer."""
@@ -245,6 +260,9 @@ def _deep(model, n_units, n_layers, n_inputs, inter_scaling, inter, concat, seed
         raise ValueError(f"n_layers must be at most n_units={n_units}, got {n_layers}")
     sizes = [n_units // n_layers] * n_layers
     sizes[0] += n_units % n_layers
+    if not isinstance(inter, dict | None) or {"n_units", "n_inputs", "seed"} & set(inter or {}):
+        raise ValueError(f"inter must be a dict of settings other than sizes and seed, got {inter!r}")
+    as_non_negative_float("inter_scaling", inter_scaling)
     later = {**first, "input_scaling": inter_scaling, **(inter or {})}
     layers, below = [], n_inputs
     for number, (size, child) in enumerate(zip(sizes, seed_sequence(seed).spawn(n_layers), strict=True)):

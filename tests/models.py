@@ -19,6 +19,15 @@ def _map_layer():
     return Map(lambda x, u: np.tanh(0.5 * x + mixing @ u), n_units=9, n_inputs=12)
 
 
+def _map_on(n_inputs):
+    mixing = np.random.default_rng(6).uniform(-0.3, 0.3, (12, n_inputs))
+    return Map(lambda x, u: np.tanh(0.5 * np.roll(x, 1) + mixing @ u), n_units=12, n_inputs=n_inputs)
+
+
+def _memory_on(n_inputs):
+    return ResRMN.random(5, n_memory=4, n_inputs=n_inputs, memory_radius=0.9, alpha=0.8, beta=0.2, seed=1)
+
+
 MODELS = {
     "ESN dense": lambda: ESN.random(N, leak=0.3, **SHARED),
     "ESN no leak": lambda: ESN.random(N, **SHARED),
@@ -41,5 +50,8 @@ MODELS = {
     "DeepESN": lambda: DeepESN.random(N, n_layers=3, leak=0.5, **SHARED),
     "DeepResESN": lambda: DeepResESN.random(N, n_layers=2, alpha=0.8, beta=0.2, concat=False, **SHARED),
     "Stack of kinds": lambda: Stack([ESN.random(12, leak=0.5, **SHARED), _map_layer()]),
+    "Map below ESN": lambda: Stack([_map_on(M), ESN.random(9, n_inputs=12, seed=1)]),
+    "Stack below ResRMN": lambda: Stack([ESN.random(6, **SHARED), _memory_on(6)]),
+    "fed stack below fed stack": lambda: Stack([_memory_on(M), _memory_on(9 + M)], feed_input=True),
     "ResRMN": lambda: ResRMN.random(11, n_memory=10, memory_radius=0.9, alpha=0.8, beta=0.2, **SHARED),
 }

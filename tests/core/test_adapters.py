@@ -55,6 +55,17 @@ def test_flow_agrees_with_scipy():
         np.testing.assert_allclose(states[-1], exact.y[:, -1], atol=2e-7)
 
 
+def test_flow_batch_equals_loop_also_with_substeps():
+    u = np.random.default_rng(0).uniform(-0.3, 0.3, (3, 20, 1))
+    compiled, plain = (Flow(rule, 2, 1, dt=0.2, substeps=3) for rule in (njit(pendulum), pendulum))
+    np.testing.assert_allclose(compiled.run(u), np.stack([plain.run(one) for one in u]), rtol=1e-12, atol=1e-15)
+
+
+def test_steep_rules_keep_the_complex_step():
+    steep = Map(lambda x, u: np.tanh(1e4 * x), n_units=1)
+    np.testing.assert_allclose(steep.jacobian([1e-5], []), [[1e4 / np.cosh(0.1) ** 2]], rtol=1e-12)
+
+
 def test_flow_is_of_order_four():
     exact = solve_ivp(lambda t, x: pendulum(x, [0.0]), (0, 2), [1.0, 0.0], method="DOP853", rtol=1e-13, atol=1e-13)
     steps = np.array([4, 8, 16, 32])
@@ -85,6 +96,16 @@ def test_bad_rules_are_named():
         Map(henon, 3)
     with pytest.raises(TypeError, match="rule must be a function"):
         Map("henon", 2)
+    with pytest.raises(TypeError, match="rule must be a function of"):
+        Map(lambda x: x, 2)
+    with pytest.raises(TypeError, match="rule_jacobian must be a function"):
+        Map(henon, 2, rule_jacobian=5)
+    with pytest.raises(ValueError, match="rule_jacobian must be d rule / d x"):
+        Map(henon, 2, rule_jacobian=lambda x, u: np.full((2, 2), np.nan))
+    with pytest.raises(TypeError, match="must return real numbers"):
+        Map(lambda x, u: 1j * x, 2)
+    with pytest.raises(ValueError, match=r"u must have shape \(1,\) at one step"):
+        Map(pendulum, 2, 1, rule_jacobian=pendulum_jacobian).jacobian(np.zeros(2), [0.0, 1.0])
     with pytest.raises(ValueError, match="dt must be above 0, got -1"):
         Flow(pendulum, 2, 1, dt=-1.0)
     with pytest.raises(ValueError, match="substeps must be at least 1, got 0"):

@@ -1,5 +1,6 @@
 """Checks: every message names the argument, what was given and what would be right."""
 
+import networkx as nx
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -23,6 +24,9 @@ from penstock import Normal, Signs, Uniform, checks
         (lambda: checks.as_finite_array("x", [[1]], ndim=1), ValueError, "x must have 1 dimensions"),
         (lambda: checks.as_matrix("W", np.eye(2), (3, None), float), ValueError, r"W must have shape \(3, any\)"),
         (lambda: checks.as_matrix("W", np.full((1, 1), np.nan), (1, 1), float), ValueError, "W must be finite"),
+        (lambda: checks.as_matrix("W", sp.csr_array(1j * np.eye(2)), (2, 2), float), TypeError, "W must hold real"),
+        (lambda: checks.as_matrix("W", [[1, 2], [3]], (2, 2), float), ValueError, "W must be a regular array"),
+        (lambda: checks.as_matrix("W", nx.path_graph(2), (2, 2), float), TypeError, "penstock.weights.from_graph"),
         (lambda: checks.seed_sequence(None), TypeError, "seed must be a non-negative integer, got None"),
         (lambda: checks.seed_sequence(-1), ValueError, "seed must be at least 0, got -1"),
         (lambda: Uniform(1.0, 1.0), ValueError, "low must be below high"),

@@ -27,9 +27,19 @@ def test_one_target_may_be_flat():
     np.testing.assert_array_equal(ridge(X, Y[:, 0]).W_out, ridge(X, Y[:, :1]).W_out)
 
 
+def test_readouts_take_lists_and_a_scalar_offset():
+    np.testing.assert_array_equal(Readout([[1.0, 2.0]], 0.5)([[1.0, 1.0]]), [[3.5]])
+
+
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match=r"targets must have shape \(80, …\)"):
         ridge(X, Y[:-1])
+    with pytest.raises(ValueError, match=r"states must have shape \(T, n_units\) \(reshape"):
+        ridge(X.reshape(4, 20, 6), Y)
+    with pytest.raises(ValueError, match=r"targets must have shape \(0, …\)"):
+        ridge(np.zeros((0, 4)), np.zeros(0))
+    with pytest.raises(ValueError, match="states must be finite"):
+        ridge(X, Y)(np.full((1, 6), np.nan))
     with pytest.raises(ValueError, match=r"alpha must be at least 0, got -1"):
         ridge(X, Y, -1.0)
     with pytest.raises(ValueError, match=r"targets must be finite, got nan at index \(3, 0\)"):

@@ -91,6 +91,21 @@ def test_bad_inputs_are_named(u, message):
         Affine().run(u)
 
 
+class Short(Affine):
+    def step(self, x, u):
+        return x[:1]
+
+
+def test_a_step_of_the_wrong_shape_is_not_broadcast():
+    with pytest.raises(ValueError, match=r"step\(x, u\) must return shape \(2,\), got \(1,\)"):
+        Short().run(np.zeros(3))
+
+
+def test_bad_input_to_blocks_raises_at_once():
+    with pytest.raises(ValueError, match="u must have shape"):
+        Affine().blocks(np.zeros((3, 7)), 2)
+
+
 def test_bad_types_and_states_are_named():
     with pytest.raises(TypeError, match="u must hold real numbers"):
         Affine().run(["a"])

@@ -4,9 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from models import MODELS, M
 
-from penstock import System
+from penstock import System, identity, relu
+from penstock.reservoirs import ESN, ResESN, Stack
 from penstock.system import numerical_jacobian
 
 pytestmark = pytest.mark.filterwarnings("ignore::penstock.reservoirs.EchoStateWarning")
@@ -43,6 +45,9 @@ def test_batch_equals_loop(name):
         u, x0 = inputs(n_series, 12, M), inputs(n_series, system.n_units, seed=1)
         alone = np.stack([system.run(one, x) for one, x in zip(u, x0, strict=True)])
         np.testing.assert_allclose(system.run(u, x0), alone, atol=ATOL)
+        np.testing.assert_allclose(np.concatenate(list(system.blocks(u, 5, x0)), axis=1), alone, atol=ATOL)
+        shared = np.stack([system.run(one, x0[0]) for one in u])
+        np.testing.assert_allclose(system.run(u, x0[0]), shared, atol=ATOL)
 
 
 @each_model
@@ -113,8 +118,43 @@ def test_float32_in_is_float32_out(name):
     # 20 steps of a map that does not expand, each with rounding errors of a few 1e-7
     np.testing.assert_allclose(states, system.run(u), atol=2e-5)
     np.testing.assert_allclose(single.run(np.stack([u] * 4))[3], states, atol=2e-5)
+    x = np.linspace(-0.2, 0.2, system.n_units)  # not float32 numbers: the point itself must not be rounded
+    np.testing.assert_allclose(single.jacobian(x, u[0]), system.jacobian(x, u[0]), atol=1e-6)
     x, V = single.push(states[-1], u, np.eye(system.n_units))
     assert x.dtype == V.dtype == np.float32
+
+
+def explosive(kind, activation):
+    """Two units, of which the second grows threefold per step once it is driven."""
+    W = 3.0 * (np.eye(2) if kind == "dense" else sp.csr_array(np.eye(2)) if kind == "shift" else sparse_twins(2))
+    return W, np.array([[0.0], [1.0]]), activation
+
+
+def sparse_twins(n):
+    """The identity in CSR form with a stored zero, so that it is no shift."""
+    return sp.csr_array((np.array([1.0, 0.0, 1.0]), np.array([0, 1, 1]), np.array([0, 2, 3])), shape=(n, n))
+
+
+@pytest.mark.parametrize("shape", [(900, 1), (1, 900, 1), (2, 900, 1), (5, 900, 1)])
+@pytest.mark.parametrize("kind", ["dense", "shift", "csr"])
+@pytest.mark.parametrize("activation", [identity, relu])
+@pytest.mark.parametrize("residual", [False, True])
+def test_divergence_is_noticed_by_every_kernel(residual, activation, kind, shape):
+    W, W_in, activation = explosive(kind, activation)
+    model = ResESN(W, W_in, np.eye(2), 0.1, 1.0, 0.0, activation) if residual else ESN(W, W_in, activation=activation)
+    u = np.zeros(shape)
+    u[-1 if u.ndim == 3 else slice(None)] = 1.0
+    series = f" of series {shape[0] - 1}" if len(shape) == 3 else ""
+    for system in (model, Stack([model, ESN(np.zeros((1, 1)), np.zeros((1, 2)))])):
+        with pytest.raises(FloatingPointError, match=rf"unit 1 is (inf|nan) at step 6\d\d{series};"):
+            system.run(u)
+    with pytest.raises(FloatingPointError, match=r"unit 1 is (inf|nan) at step 6\d\d;"):
+        model.push(np.zeros(2), np.ones((900, 1)), np.zeros((2, 1)))
+
+
+def test_overflowing_tangents_are_named():
+    with pytest.raises(FloatingPointError, match="the tangents overflowed within 900 steps"):
+        ESN(3 * np.eye(2), np.zeros((2, 1)), activation=identity).push(np.zeros(2), np.zeros(900), np.eye(2))
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name.startswith(("ESN", "ResESN", "ES2N"))])

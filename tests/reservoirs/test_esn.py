@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import penstock
 from penstock.reservoirs import ESN, EchoStateWarning
 from penstock.scaling import scale_fast, scale_leaky, scale_spectral_norm, spectral_norm, spectral_radius
-from penstock.weights import orthogonal, ring, sparse
+from penstock.weights import cycle_with_jumps, delay_line, orthogonal, ring, sparse
 
 
 @settings(max_examples=30, deadline=None)
@@ -141,6 +141,33 @@ def test_unstable_settings_warn_but_run():
     assert np.isfinite(esn.run(np.ones(10))).all()
 
 
+def test_unstable_relu_settings_warn():
+    with pytest.warns(EchoStateWarning, match=r"spectral radius 3 at the origin"):
+        ESN.random(20, spectral_radius=3.0, activation=penstock.relu, seed=0)
+
+
+def test_scalars_are_checked_before_the_matrix_is_drawn():
+    def never(n_units):
+        raise AssertionError("drawn")
+
+    for bad in ({"leak": 2.0}, {"activation": np.tanh}, {"dtype": np.int8}):
+        with pytest.raises(ValueError, match=r"leak|activation|dtype"):
+            ESN.random(10, weights=never, seed=0, **bad)
+
+
+def test_per_unit_leak_is_read_only():
+    esn = ESN(np.eye(3), np.ones((3, 1)), leak=[0.1, 0.2, 0.3])
+    with pytest.raises(ValueError, match="read-only"):
+        esn.leak[0] = 1.0
+
+
+def test_close_takes_a_fitted_readout():
+    esn = ESN.random(10, seed=0)
+    readout = penstock.Readout(np.full((1, 10), 0.1), 0.2)
+    np.testing.assert_array_equal(esn.close(readout).W, esn.close(readout.W_out, readout.offset).W)
+    np.testing.assert_array_equal(esn.close(readout).bias, esn.close(readout.W_out, readout.offset).bias)
+
+
 def test_leak_may_keep_a_large_radius_stable():
     ESN.random(100, spectral_radius=1.0, leak=0.3, seed=0)  # warnings are errors here
     slow = ESN(-2.0 * np.eye(3), np.ones((3, 1)), leak=0.5)
@@ -162,12 +189,20 @@ def test_leak_may_keep_a_large_radius_stable():
         ({"spectral_radius": -0.9}, ValueError, r"spectral_radius must be at least 0, got -0\.9"),
         ({"spectral_radius": np.nan}, ValueError, "spectral_radius must be finite, got nan"),
         ({"input_scaling": np.inf}, ValueError, "input_scaling must be finite, got inf"),
-        ({"input_scaling": [1.0, 2.0]}, ValueError, "input_scaling must be a number or 1 finite ones"),
+        ({"input_scaling": [1.0, 2.0]}, ValueError, "input_scaling must be a number of at least 0, or 1 of them"),
+        ({"input_scaling": -1.0}, ValueError, "input_scaling must be a number of at least 0"),
+        ({"input_scaling": "a"}, TypeError, "input_scaling must hold real numbers"),
+        ({"weights": "uniform"}, TypeError, "weights must be a function of penstock.weights or a matrix"),
+        ({"weights": cycle_with_jumps}, TypeError, "weights must work as weights"),
+        ({"weights": delay_line}, ValueError, "spectral_radius=None to leave W as drawn"),
+        ({"scale": "fast"}, TypeError, "scale must be a function"),
+        ({"dtype": "foo"}, ValueError, "dtype must be float64 or float32, got 'foo'"),
+        ({"dtype": None}, ValueError, "dtype must be float64 or float32, got None"),
         ({"bias_scaling": -1.0}, ValueError, r"bias_scaling must be at least 0, got -1\.0"),
         ({"activation": np.cos}, ValueError, "activation must be one of penstock.tanh"),
         ({"weights": np.eye(3)}, ValueError, r"weights must have shape \(10, 10\), got \(3, 3\)"),
         ({"weights": partial(sparse, density=2.0)}, ValueError, r"density must lie in \(0, 1\], got 2\.0"),
-        ({"dtype": np.int32}, ValueError, "dtype must be float64 or float32, got int32"),
+        ({"dtype": np.int32}, ValueError, "dtype must be float64 or float32, got .*int32"),
         ({"seed": None}, TypeError, "seed must be a non-negative integer, got None"),
     ],
 )

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from penstock import identity
-from penstock.reservoirs import ESN, DeepESN, DeepResESN, ResESN, ResRMN, Stack
+from penstock import Map, identity
+from penstock.reservoirs import ESN, DeepESN, DeepResESN, EchoStateWarning, ResESN, ResRMN, Stack
 from penstock.weights import ring
 
 rng = np.random.default_rng(0)
@@ -63,6 +63,16 @@ def test_readout_sees_all_layers_or_the_last():
     np.testing.assert_array_equal(last.run(U)[:, last.observed], last.run(U)[:, 20:])
 
 
+def test_readout_of_the_last_layer_respects_what_it_shows():
+    nested = Stack([ESN.random(4, seed=0), ResRMN.random(3, n_memory=5, n_inputs=4, seed=1)], concat=False)
+    assert nested.observed == slice(9, 12, 1)
+
+
+def test_growing_memory_warns():
+    with pytest.warns(EchoStateWarning, match=r"memory_radius 1\.2 is above 1"):
+        ResRMN.random(5, n_memory=4, memory_radius=1.2, seed=0)
+
+
 def test_layers_draw_from_their_own_streams():
     two, three = (DeepESN.random(30 * k, n_layers=k, seed=4) for k in (2, 3))
     np.testing.assert_array_equal(two.layers[1].W, three.layers[1].W)
@@ -114,6 +124,14 @@ def test_push_of_long_input_is_cut_into_chunks(monkeypatch):
             "layer 2 must have dtype float64 like the first, got float32",
         ),
         (lambda: Stack([ESN.random(4, seed=0), "ESN"]), TypeError, "layer 2 must be a penstock system, got 'ESN'"),
+        (
+            lambda: Stack([Map(lambda x, u: x, 2, n, dt=dt) for n, dt in ((1, 0.1), (2, 0.7))]),
+            ValueError,
+            "layer 2 must have dt 0.1 like the first, got 0.7",
+        ),
+        (lambda: DeepESN.random(30, inter={"seed": 3}, seed=0), ValueError, "inter must be a dict of settings other"),
+        (lambda: DeepESN.random(30, inter="x", seed=0), ValueError, "inter must be a dict of settings other"),
+        (lambda: ResRMN.random(5, n_memory=3, memory_scaling=None, seed=0), TypeError, "memory_scaling must hold real"),
         (lambda: DeepESN.random(3, n_layers=5, seed=0), ValueError, "n_layers must be at most n_units=3, got 5"),
         (lambda: DeepESN.random(30, n_layers=0, seed=0), ValueError, "n_layers must be at least 1, got 0"),
         (lambda: ResRMN.random(5, n_memory=0, seed=0), ValueError, "n_memory must be at least 1, got 0"),
