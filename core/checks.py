@@ -75,8 +75,8 @@ def as_finite_array(name: str, value, dtype=np.float64, ndim: int | tuple[int, .
     return array
 
 
-def as_matrix(name: str, value, shape: tuple[int | None, int | None], dtype):
-    """Return `value` as a read-only finite matrix: a Fortran-ordered array, or a CSR array if it was sparse.
+def as_matrix(name: str, value, shape: tuple[int | None, int | None], dtype, order="C"):
+    """Return `value` as a read-only finite matrix: an array of that order, or a CSR array if it was sparse.
 
     `None` in `shape` leaves that side free. The result never shares memory with `value`.
     """
@@ -86,7 +86,7 @@ def as_matrix(name: str, value, shape: tuple[int | None, int | None], dtype):
         matrix.sum_duplicates()
         parts = [matrix.data, matrix.indices, matrix.indptr]
     else:
-        matrix = np.array(value, dtype=dtype, order="F")
+        matrix = np.array(value, dtype=dtype, order=order)
         parts = [matrix]
     if matrix.ndim != 2 or any(want not in (None, got) for want, got in zip(shape, matrix.shape, strict=True)):
         wanted = ", ".join("any" if side is None else str(side) for side in shape)

@@ -5,15 +5,15 @@
 ===========  ==================================================  =====================================
 form         what it is                                          made from
 ===========  ==================================================  =====================================
-dense        the transposed matrix, (m, n) C-contiguous          an array
+dense        (n, m), rows or columns contiguous                  an array
 CSR          (data, indices, indptr), indices unsigned           a sparse matrix
 permutation  (weights, indices): z_i += w_i x_index(i)           a sparse matrix, one entry per row
 shift        (weights, s): z_i += w_i x_(i - s) mod n            a ring, a diagonal, the identity
 ===========  ==================================================  =====================================
 
 The forms differ in Numba type, so the choice costs nothing at run time. Called from Python (or with Numba's compiler
-switched off) the same names are plain NumPy. Sums run over the columns in ascending
-order whatever the vector width, except for CSR rows, whose sum is split over four accumulators.
+switched off) the same names are plain NumPy. Sums over dense
+rows and CSR rows are split over vector lanes and four accumulators; all others run in ascending order.
 """
 
 import numpy as np
@@ -29,7 +29,7 @@ _leaf = njit(error_model="numpy", fastmath={"contract"})
 def kernel_form(matrix):
     """Return the fastest kernel form of a matrix that `as_matrix` has cleaned."""
     if not sp.issparse(matrix):
-        return matrix.T
+        return matrix
     data, indices, indptr = matrix.data, matrix.indices.astype(np.uint32), matrix.indptr.astype(np.uint32)
     n_rows, n_columns = matrix.shape
     if n_rows != n_columns or n_rows == 0 or not (np.diff(indptr) == 1).all():
@@ -43,7 +43,7 @@ def kernel_form(matrix):
 def add_matvec(W, x, z):
     """Do z += W x for a matrix in kernel form."""
     if isinstance(W, np.ndarray):
-        z += x @ W
+        z += W @ x
     elif len(W) == 3:
         data, indices, indptr = W
         np.add.at(z, np.repeat(np.arange(z.size), np.diff(indptr.astype(np.int64))), data * x[indices])
@@ -74,20 +74,21 @@ def _add_matvec(W, x, z):
 def _affine(W, x, bias, z):
     kernel = _kernel_for(W)
 
-    def by_column(W, x, bias, z):
-        if W.shape[0] != 1:
-            z[:] = bias
-            kernel(W, x, z)
-            return
-        w, x0 = W[0], x[0]  # a single input is the common case: one pass instead of two
-        for i in range(z.size):
-            z[i] = bias[i] + w[i] * x0
-
-    def by_row(W, x, bias, z):
+    def plain(W, x, bias, z):
         z[:] = bias
         kernel(W, x, z)
 
-    return by_column if isinstance(W, types.Array) else by_row
+    def perhaps_one_column(W, x, bias, z):
+        if W.shape[1] != 1:
+            z[:] = bias
+            kernel(W, x, z)
+            return
+        w, x0 = W.reshape(W.size), x[0]  # a single input is the common case: one pass instead of two
+        for i in range(z.size):
+            z[i] = bias[i] + w[i] * x0
+
+    # Numba takes a single column, which is contiguous either way, for rows
+    return perhaps_one_column if isinstance(W, types.Array) and W.layout == "C" else plain
 
 
 @overload(matmul_rows, jit_options={"error_model": "numpy"})
@@ -106,7 +107,7 @@ def _matmul_rows(W, X, Z):
 
 def _kernel_for(W):
     if isinstance(W, types.Array):
-        return _dense
+        return _columns if W.layout == "F" else _rows
     if isinstance(W, types.BaseTuple) and len(W) == 3:
         return _csr
     if isinstance(W, types.BaseTuple) and len(W) == 2:
@@ -116,27 +117,52 @@ def _kernel_for(W):
 
 @njit(error_model="numpy")
 def _matmul_dense(W, X, Z):
-    np.dot(X, W, Z)
+    np.dot(X, W.T, Z)
 
 
 @_leaf
-def _dense(W, x, z):
-    """Add eight columns at a time: long contiguous streams, and the order of summation is fixed."""
+def _columns(W, x, z):
+    """Add eight columns at a time: long contiguous streams also where rows are short."""
     n, m = z.size, x.size
+    C = W.T
     j = 0
     while j + 8 <= m:
         x0, x1, x2, x3, x4, x5, x6, x7 = x[j], x[j + 1], x[j + 2], x[j + 3], x[j + 4], x[j + 5], x[j + 6], x[j + 7]
-        w0, w1, w2, w3 = W[j], W[j + 1], W[j + 2], W[j + 3]
-        w4, w5, w6, w7 = W[j + 4], W[j + 5], W[j + 6], W[j + 7]
+        w0, w1, w2, w3 = C[j], C[j + 1], C[j + 2], C[j + 3]
+        w4, w5, w6, w7 = C[j + 4], C[j + 5], C[j + 6], C[j + 7]
         for i in range(n):
             s = z[i] + w0[i] * x0 + w1[i] * x1 + w2[i] * x2 + w3[i] * x3
             z[i] = s + w4[i] * x4 + w5[i] * x5 + w6[i] * x6 + w7[i] * x7
         j += 8
     while j < m:
-        xj, wj = x[j], W[j]
+        xj, wj = x[j], C[j]
         for i in range(n):
             z[i] += wj[i] * xj
         j += 1
+
+
+@njit(error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"})
+def _rows(W, x, z):
+    """Add four rows at a time; the compiler splits each sum over its vector lanes."""
+    n, m = z.size, x.size
+    i = 0
+    while i + 4 <= n:
+        w0, w1, w2, w3 = W[i], W[i + 1], W[i + 2], W[i + 3]
+        s0, s1, s2, s3 = z[i], z[i + 1], z[i + 2], z[i + 3]
+        for j in range(m):
+            xj = x[j]
+            s0 += w0[j] * xj
+            s1 += w1[j] * xj
+            s2 += w2[j] * xj
+            s3 += w3[j] * xj
+        z[i], z[i + 1], z[i + 2], z[i + 3] = s0, s1, s2, s3
+        i += 4
+    while i < n:
+        w, s = W[i], z[i]
+        for j in range(m):
+            s += w[j] * x[j]
+        z[i] = s
+        i += 1
 
 
 @_leaf

@@ -247,7 +247,7 @@ def check_rate_arrays(W, W_in, bias, activation):
     n_units = W.shape[0]
     if W.shape[1] != n_units or n_units == 0:
         raise ValueError(f"W must be square and not empty, got shape {W.shape}")
-    W_in = as_matrix("W_in", W_in, (n_units, None), dtype)
+    W_in = as_matrix("W_in", W_in, (n_units, None), dtype, order="F")  # few columns: long ones stream better
     bias = as_finite_array("bias", bias, dtype, ndim=(0, 1))
     if bias.ndim and bias.shape != (n_units,):
         raise ValueError(f"bias must be a number or have shape ({n_units},) to match W, got {bias.shape}")

@@ -64,9 +64,10 @@ def test_every_form_equals_numpy(n, seed, single):
 @pytest.mark.parametrize("shape", [(5, 3), (3, 5), (8, 1), (4, 0)])
 def test_rectangular_input_weights(shape):
     rng = np.random.default_rng(0)
-    for matrix in (rng.standard_normal(shape), sp.csr_array(rng.standard_normal(shape))):
+    dense = rng.standard_normal(shape)
+    for matrix, order in ((dense, "C"), (dense, "F"), (sp.csr_array(dense), "C")):
         z, x = np.zeros(shape[0]), rng.standard_normal(shape[1])
-        form = kernel_form(as_matrix("W_in", matrix, shape, np.float64))
+        form = kernel_form(as_matrix("W_in", matrix, shape, np.float64, order))
         _add(form, x, z)
         np.testing.assert_allclose(z, matrix @ x, atol=1e-14)
         _affine(form, x, np.ones(shape[0]), z)
