@@ -63,7 +63,7 @@ def cell(n_units, pattern, dtype, batch, rng):
             "peer": lambda: [peer.run(one) for one in few],
             "numpy": lambda: [numpy_states(W, W_in, one) for one in few],
         },
-        repeats=5 if n_units >= 1000 else 7,
+        repeats=5 if n_units >= 1000 else 15,
     )
     peer.reset()
     difference = np.abs(ours.run(u)[0] - peer.run(u[0])).max()
@@ -126,7 +126,7 @@ def main():
         "reservoirs",
         "States of leaky echo-state networks",
         measure.machine("reservoirpy"),
-        f"{measure.bandwidth()}. One core, one thread. Process CPU time in µs per series and step, medians of 5 to 7 "
+        f"{measure.bandwidth()}. One core, one thread. Process CPU time in µs per series and step, medians of 5 to 15 "
         "interleaved repeats after a first call; all states are stored; leak 0.3, one input.",
         measure.table(names + ratios, rows),
         "## Simple cycle (ring) against the same matrix stored dense",

@@ -2,6 +2,7 @@
 
 from functools import wraps
 from threading import Lock
+from typing import Any
 
 __all__ = ["one_blas_thread"]
 
@@ -21,7 +22,9 @@ class _OneThread:
     """Hold the limit, which is the process's, from the first caller in to the last one out."""
 
     def __init__(self):
-        self.lock, self.callers, self.controller, self.limit = Lock(), 0, None, None
+        self.lock, self.callers = Lock(), 0
+        self.controller: Any = None  # made at first use, when the libraries are loaded
+        self.limit: Any = None
 
     def __enter__(self):
         with self.lock:
