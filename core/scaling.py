@@ -356,7 +356,7 @@ def _disjoint_norm(W):
         return 0.0
     entry_rows = np.repeat(np.arange(W.shape[0]), np.diff(W.indptr))
     for lines, across in ((W.indices, entry_rows), (entry_rows, W.indices)):
-        if np.bincount(across).max() <= 1:  # the lines are orthogonal: the longest one is the norm
+        if np.max(np.bincount(across)) <= 1:  # the lines are orthogonal: the longest one is the norm
             return float(peak * np.sqrt(np.max(np.bincount(lines, (W.data / peak) ** 2))))
     return None
 
