@@ -145,7 +145,7 @@ def draw_sunspots(ax, errors, references, horizons, styles):
     for name, line in {"linear, last 9 years": ":", "last year's number": "-."}.items():
         ax.plot([-6.4, -1.6], [references[name]] * 2, color="0.3", linestyle=line)
         ax.annotate(name, (-1.4, references[name]), fontsize=9, va="center")
-    ax.set(yscale="log", ylim=(5e-4, 1), xlabel="years back", xticks=[-4, 0, 5, 10, 15, 20])
+    ax.set(yscale="log", ylim=(2e-5, 1), xlabel="years back", xticks=[-4, 0, 5, 10, 15, 20])
     ax.set_xticklabels(["forecast\n1 year", "0", "5", "10", "15", "20"])
     ax.set_ylabel("NRMSE = RMSE / sd, held-out years 1930–2007")
     ax.set_title("Real yearly sunspot numbers:\nrecall of past years, forecast of the next")
