@@ -3,12 +3,14 @@
 from penstock import metrics, scaling, weights
 from penstock.adapters import Flow, Map
 from penstock.laws import Normal, Signs, Uniform
+from penstock.lure import LureBlock
 from penstock.readout import Readout, ridge
-from penstock.system import System, SystemDefaults
+from penstock.system import System, SystemDefaults, as_system
 from penstock.vmath import exp, identity, relu, sigmoid, tanh
 
 __all__ = [
     "Flow",
+    "LureBlock",
     "Map",
     "Normal",
     "Readout",
@@ -16,6 +18,7 @@ __all__ = [
     "System",
     "SystemDefaults",
     "Uniform",
+    "as_system",
     "exp",
     "identity",
     "metrics",

@@ -6,9 +6,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from penstock.checks import as_finite_array, as_inputs, as_int, as_state
+from penstock.orthogonal import orthonormalise
 from penstock.threads import one_blas_thread
 
-__all__ = ["System", "SystemDefaults", "numerical_jacobian"]
+__all__ = ["System", "SystemDefaults", "as_system", "numerical_jacobian"]
 
 
 @runtime_checkable
@@ -169,6 +170,10 @@ class SystemDefaults:
             raise FloatingPointError(f"the tangents overflowed within {len(u)} steps; push fewer steps at a time")
         return x, rows.T
 
+    def lure_blocks(self):
+        """Return the layers as `LureBlock`s, from the input up; none if the model has no such form."""
+        return ()
+
     def _point(self, x, u):
         """Return a checked state and input; the input may be a number if there is one channel."""
         x = as_state(x, self.n_units, None, np.result_type(self.dtype, np.float64))
@@ -203,6 +208,64 @@ class SystemDefaults:
             x[:] = self.step(x, u_t)
             if tape.shape[0]:
                 tape[t] = V
+
+    def _push_qr(self, x, u, V, interval, logs) -> None:
+        """Carry x (n,) and orthonormal rows V (k, n) through u in place, orthonormalising every `interval` steps.
+
+        logs (segments, k) receives ln |R_ii| of every segment; the last segment may be shorter.
+        """
+        none = np.empty((0, V.shape[0], 0), self.dtype)
+        for segment, start in enumerate(range(0, u.shape[0], interval)):
+            self._push(x, u[start : start + interval], V, none, none)
+            orthonormalise(V, logs[segment])
+
+
+def as_system(system) -> SystemDefaults:
+    """Return `system` itself, or an object that has at least `n_units` and `step(x, u)` made into a System.
+
+    Whatever else the object has of the contract (`run`, `jacobian`, `push`, …) is used, the rest derived.
+
+    Raises
+    ------
+    TypeError
+        If `system` is a class, or lacks `n_units` or `step`.
+    """
+    if isinstance(system, SystemDefaults):
+        return system
+    if isinstance(system, type):
+        raise TypeError(f"system must be a System, got the class {system.__name__}; make one, {system.__name__}(…)")
+    for name in ("n_units", "step"):
+        if not hasattr(system, name):
+            raise TypeError(
+                f"system must be a System, got {system!r} without `{name}`; "
+                "a System needs n_units, n_inputs and step(x, u)"
+            )
+    return _Given(system)
+
+
+class _Given(SystemDefaults):
+    """A user's object: what it has of the contract is its own, the rest is derived from its `step`."""
+
+    def __init__(self, system):
+        self._system = system
+        self.n_units = as_int("system.n_units", system.n_units)
+        self.n_inputs = as_int("system.n_inputs", getattr(system, "n_inputs", 0), minimum=0)
+        for name in ("dt", "observed", "dtype", "run", "jacobian", "input_jacobian", "push", "lure_blocks"):
+            if hasattr(system, name):
+                setattr(self, name, getattr(system, name))
+
+    def step(self, x, u):
+        return np.asarray(self._system.step(x, u))
+
+    def __repr__(self):
+        return repr(self._system)
+
+    def _push(self, x, u, V, dU, tape):
+        if not hasattr(self._system, "push") or dU.shape[0] or tape.shape[0]:
+            super()._push(x, u, V, dU, tape)
+            return
+        state, basis = self._system.push(x, u, V.T)
+        x[:], V[:] = state, np.asarray(basis).T
 
 
 def _raise_diverged(states) -> None:
