@@ -1,15 +1,26 @@
 """Memory capacity of any driven system: how much of its past input a linear readout can recover from its state."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from penstock.analysis.regression import EPS, Plan, adjust, score_held_out, score_in_sample
+from penstock.analysis.regression import (
+    EPS,
+    N_BLOCKS,
+    Plan,
+    adjust,
+    count_observed,
+    draw_inputs,
+    observed_rows,
+    score_held_out,
+    score_in_sample,
+    steps_needed,
+)
 from penstock.checks import as_finite_array, as_fraction, as_int, seed_sequence
 from penstock.laws import Law, Signs, Uniform
 from penstock.progress import track
-from penstock.system import System
+from penstock.system import System, as_system
 from penstock.threads import one_blas_thread
 
 __all__ = [
@@ -25,7 +36,6 @@ __all__ = [
     "memory_over_input_scale",
 ]
 
-N_BLOCKS = 10  # of the jackknife
 BUFFER_BYTES = 2**22  # of states, coordinates and targets in one block
 
 
@@ -288,12 +298,13 @@ def memory_capacity(
     >>> result.per_delay[:5].round(12).tolist()
     [1.0, 1.0, 1.0, 1.0, 1.0]
     """
+    system = as_system(system)
     plan = _make_plan(system, max_delay, protocol, n_steps, washout, input_law)
     if target is not None:
         _check_callable("target", target)
     u = _draw_inputs(plan, system.n_inputs, seed)
     y = _make_targets(u, target)
-    rows = _observed_rows(system, u, plan, progress)
+    rows = observed_rows(system, u, plan, "memory capacity", progress)
     score = score_held_out if plan.protocol.n_test else score_in_sample
     curve, rank, replicates = score(rows, y, plan)
     per_channel = curve.reshape(system.n_inputs, -1)[:, ::-1].T.copy()
@@ -394,6 +405,7 @@ def memory_over_input_scale(
     >>> curve.totals.round(1).tolist()
     [3.0, 1.0]
     """
+    system = as_system(system)
     scales = as_finite_array("scales", scales, ndim=1)
     if not scales.size or scales.min() <= 0:
         raise ValueError(f"scales must be numbers above 0, at least one, got {scales.tolist()}")
@@ -413,7 +425,7 @@ def memory_over_input_scale(
 
 
 def _make_plan(system, max_delay, protocol, n_steps, washout, input_law) -> Plan:
-    n_units = _count_observed(system)
+    n_units = count_observed(system, "to remember")
     protocol = _complete(protocol, n_units, n_steps, washout, input_law)
     first = protocol.first_delay
     last = first + protocol.delays_per_unit * n_units - 1
@@ -424,17 +436,6 @@ def _make_plan(system, max_delay, protocol, n_steps, washout, input_law) -> Plan
     size = int(np.clip(BUFFER_BYTES // width, 256, 8192))
     cut = n_units * EPS if protocol.cut is None else protocol.cut
     return Plan(protocol, np.arange(first, last + 1), n_units, _edges(protocol), max(protocol.washout, last), size, cut)
-
-
-def _count_observed(system) -> int:
-    if isinstance(system, type) or not isinstance(system, System):
-        raise TypeError(f"system must be a System (derive it from penstock.SystemDefaults), got {system!r}")
-    if system.n_inputs == 0:
-        raise ValueError("system must have inputs to remember, got an autonomous system (n_inputs = 0)")
-    n_units = len(range(*system.observed.indices(system.n_units)))
-    if n_units == 0:
-        raise ValueError(f"system must have an observed unit, got observed = {system.observed}")
-    return n_units
 
 
 def _complete(protocol, n_units, n_steps, washout, input_law) -> Protocol:
@@ -462,10 +463,9 @@ def _check_protocol(protocol) -> None:
 
 def _check_lengths(protocol, n_units, last) -> None:
     n_train, n_test = protocol.n_train, protocol.n_test
-    # deleting a block of the jackknife must leave more rows than unknowns
     spare = 0 if n_test else -(-n_train // N_BLOCKS)
     if n_train - spare < n_units + 3:
-        need = n_units + 3 if n_test else -(-(n_units + 3) * N_BLOCKS // (N_BLOCKS - 1)) + 1
+        need = n_units + 3 if n_test else steps_needed(n_units)
         raise ValueError(
             f"n_steps must give at least {need} training steps for {n_units} observed units, got {n_train}; "
             f"50 per unit give a fair estimate"
@@ -486,11 +486,7 @@ def _edges(protocol) -> np.ndarray:
 
 def _draw_inputs(plan, n_inputs, seed) -> np.ndarray:
     size = (plan.discard + int(plan.edges[-1]), n_inputs)
-    rng = np.random.default_rng(seed_sequence(seed))
-    u = as_finite_array("input_law(rng, size)", plan.protocol.input_law(rng, size))
-    if u.shape != size:
-        raise ValueError(f"input_law(rng, size) must return an array of shape size = {size}, got {u.shape}")
-    return u
+    return draw_inputs(plan.protocol.input_law, size, np.random.default_rng(seed_sequence(seed)))
 
 
 def _make_targets(u, target) -> np.ndarray:
@@ -503,17 +499,6 @@ def _make_targets(u, target) -> np.ndarray:
     if (spread <= 1e-13 * u.std(axis=0)).any():
         raise ValueError(f"the target must vary with the input, got standard deviation {np.min(spread):.1e}")
     return y
-
-
-def _observed_rows(system, u, plan, progress) -> Iterator[np.ndarray]:
-    """Yield the observed states of the recorded steps, block by block."""
-    blocks = system.blocks(u, plan.size)
-    end = 0
-    for block in track(blocks, -(-len(u) // plan.size), "memory capacity", progress):
-        end += len(block)
-        rows = block[max(0, len(block) - (end - plan.discard)) :, system.observed]
-        if len(rows):
-            yield rows
 
 
 def _make_result(per_channel, rank, replicates, plan, target, seed) -> MemoryCapacity:

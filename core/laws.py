@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from penstock.checks import as_finite_float, as_positive_float
+from penstock.checks import as_finite_float, as_int, as_positive_float
 
-__all__ = ["Law", "Normal", "Signs", "Uniform"]
+__all__ = ["Law", "Normal", "Signs", "Uniform", "orthonormal_polynomials"]
 
 Law = Callable[[np.random.Generator, int | tuple[int, ...]], np.ndarray]
 
@@ -63,6 +63,12 @@ class Uniform:
         factor = as_positive_float("factor", factor)
         return replace(self, low=factor * self.low, high=factor * self.high)
 
+    def orthonormal_polynomials(self, u, max_degree: int) -> np.ndarray:
+        """Return ``sqrt(2 d + 1) P_d`` (Legendre) of `u` mapped to [-1, 1], for d = 0..max_degree along axis 0."""
+        z = (2 * np.asarray(u) - self.low - self.high) / (self.high - self.low)
+        values = _recurrence(z, max_degree, lambda d: (d + 1) / (2 * d + 1), lambda d: d / (2 * d + 1))
+        return values * np.sqrt(2 * np.arange(max_degree + 1) + 1).reshape(-1, *[1] * z.ndim)
+
 
 @dataclass(frozen=True)
 class Normal:
@@ -96,6 +102,10 @@ class Normal:
     def scaled(self, factor: float) -> "Normal":
         """Return the law of `factor` times the variable, `factor > 0`."""
         return replace(self, std=as_positive_float("factor", factor) * self.std)
+
+    def orthonormal_polynomials(self, u, max_degree: int) -> np.ndarray:
+        """Return ``He_d / sqrt(d!)`` (Hermite) of ``u / std``, for d = 0..max_degree along axis 0."""
+        return _recurrence(np.asarray(u) / self.std, max_degree, lambda d: np.sqrt(d + 1), np.sqrt)
 
 
 @dataclass(frozen=True)
@@ -131,3 +141,78 @@ class Signs:
     def scaled(self, factor: float) -> "Signs":
         """Return the law of `factor` times the variable, `factor > 0`."""
         return replace(self, scale=as_positive_float("factor", factor) * self.scale)
+
+    def orthonormal_polynomials(self, u, max_degree: int) -> np.ndarray:
+        """Return 1 and ``u / scale`` along axis 0: every other polynomial of two values is one of these."""
+        z = np.asarray(u) / self.scale
+        return np.stack([np.ones_like(z), z][: max_degree + 1])
+
+
+def orthonormal_polynomials(law: Law, u, max_degree: int) -> np.ndarray:
+    """Return the polynomials orthonormal under `law` at the values `u`, one degree per row of the first axis.
+
+    ``E[phi_d(u) phi_e(u)] = 1 if d = e else 0``, each of positive leading coefficient, the first of them 1. `Uniform`
+    has Legendre's and `Normal` Hermite's; a law of your own may bring a method ``orthonormal_polynomials(u,
+    max_degree)``. Otherwise they are made orthonormal over the values `u` themselves, the draws of the law.
+
+    Parameters
+    ----------
+    law : callable
+        A law ``(rng, size) -> array``.
+    u : array
+        Values drawn from it.
+    max_degree : int
+        The highest degree.
+
+    Returns
+    -------
+    array, shape (D + 1, *u.shape)
+        Degrees 0..D. D is below `max_degree` for laws of D + 1 values: they have no further polynomials.
+
+    References
+    ----------
+    W. Gautschi, On generating orthogonal polynomials, SIAM J. Sci. Stat. Comput. 3, 289 (1982).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> orthonormal_polynomials(Normal(2.0), np.array([0.0, 4.0]), 2).round(4)
+    array([[ 1.    ,  1.    ],
+           [ 0.    ,  2.    ],
+           [-0.7071,  2.1213]])
+    """
+    u, max_degree = np.asarray(u, dtype=np.float64), as_int("max_degree", max_degree)
+    if not hasattr(law, "orthonormal_polynomials"):
+        return _stieltjes(u, max_degree)
+    values = np.asarray(law.orthonormal_polynomials(u, max_degree), dtype=np.float64)
+    if values.shape[1:] != u.shape or not 1 <= len(values) <= max_degree + 1:
+        raise ValueError(
+            f"law.orthonormal_polynomials(u, {max_degree}) must have shape (D + 1, *u.shape) with D <= {max_degree}, "
+            f"got {values.shape} for u of shape {u.shape}"
+        )
+    return values
+
+
+def _recurrence(z, max_degree, a, b) -> np.ndarray:
+    """Return p_0..p_max of ``a_d p_{d+1} = z p_d - b_d p_{d-1}``."""
+    values = np.ones((max_degree + 1, *z.shape))
+    for d in range(max_degree):
+        values[d + 1] = (z * values[d] - (b(d) * values[d - 1] if d else 0.0)) / a(d)
+    return values
+
+
+def _stieltjes(u, max_degree) -> np.ndarray:
+    """Orthonormalise 1, u, u^2, .. over the values: u times the last one, made orthogonal to all before it, twice."""
+    z = u.ravel() - u.mean()
+    z = z / (z.std() or 1.0)
+    values = [np.ones_like(z)]
+    while len(values) <= max_degree:
+        following, before = z * values[-1], np.array(values)
+        size = np.sqrt(np.mean(following**2))
+        for _ in range(2):
+            following = following - (before @ following / z.size) @ before
+        norm = np.sqrt(np.mean(following**2))
+        if norm <= 1e-9 * size:  # as many values as polynomials: nothing is left
+            break
+        values.append(following / norm)
+    return np.stack(values).reshape(-1, *u.shape)

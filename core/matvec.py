@@ -12,8 +12,9 @@ shift        (weights, s): z_i += w_i x_(i - s) mod n            a ring, a diago
 ===========  ==================================================  =====================================
 
 The forms differ in Numba type, so the choice costs nothing at run time. Called from Python (or with Numba's compiler
-switched off) the same names are plain NumPy. Sums over dense
-rows and CSR rows are split over vector lanes and four accumulators; all others run in ascending order.
+switched off) the same names are plain NumPy. Sums over dense rows and CSR rows are split over vector lanes and four
+accumulators; all others run in ascending order. ``matmul_rows`` does the same for the rows of a matrix: up to
+`FEW_ROWS` meet a dense W in one pass over it, more go to BLAS.
 """
 
 import numpy as np
@@ -23,7 +24,12 @@ from numba.extending import overload
 
 __all__ = ["add_matvec", "affine", "kernel_form", "matmul_rows", "matmul_sparse"]
 
+FEW_ROWS = 13
+"""Up to so many rows, twelve tangents and their state, one pass over W beats BLAS (measured, see `performance.md`)."""
+
 _leaf = njit(error_model="numpy", fastmath={"contract"})
+_split_sums = njit(error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"})
+_ONE, _TWO, _THREE, _FOUR = (np.uint64(i) for i in (1, 2, 3, 4))  # unsigned indices need no test for counting backwards
 
 
 def kernel_form(matrix):
@@ -67,6 +73,15 @@ def matmul_rows(W, X, Z):
 @overload(add_matvec, jit_options={"error_model": "numpy"})
 def _add_matvec(W, x, z):
     kernel = _kernel_for(W)
+
+    def perhaps_one_column(W, x, z):
+        if W.shape[1] == 1:
+            _one_column(W.reshape(W.size), x[0], z)
+        else:
+            kernel(W, x, z)
+
+    if isinstance(W, types.Array) and W.layout == "C":
+        return perhaps_one_column
     return (lambda W, x, z: kernel(W, x, z)) if kernel else None
 
 
@@ -93,9 +108,16 @@ def _affine(W, x, bias, z):
 
 @overload(matmul_rows, jit_options={"error_model": "numpy"})
 def _matmul_rows(W, X, Z):
-    if isinstance(W, types.Array):
-        return lambda W, X, Z: _matmul_dense(W, X, Z)
     kernel = _kernel_for(W)
+
+    def dense(W, X, Z):
+        if 1 < X.shape[0] <= FEW_ROWS:
+            _few_rows(W, X, Z)
+        else:
+            _matmul_dense(W, X, Z)
+
+    if isinstance(W, types.Array):
+        return dense if W.layout == "C" else (lambda W, X, Z: _matmul_dense(W, X, Z))
 
     def rows(W, X, Z):
         for r in range(X.shape[0]):
@@ -141,7 +163,14 @@ def _columns(W, x, z):
         j += 1
 
 
-@njit(error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"})
+@_leaf
+def _one_column(w, x0, z):
+    """Add a single column, a row of length one to `_rows`, in one vector pass with the same rounding."""
+    for i in range(z.size):
+        z[i] += w[i] * x0
+
+
+@_split_sums
 def _rows(W, x, z):
     """Add four rows at a time; the compiler splits each sum over its vector lanes."""
     n, m = z.size, x.size
@@ -163,6 +192,75 @@ def _rows(W, x, z):
             s += w[j] * x[j]
         z[i] = s
         i += 1
+
+
+@_split_sums
+def _few_rows(W, X, Z):
+    """Do Z[r] = W X[r] for two rows or more: four rows of W stay in the first cache until all of X has met them."""
+    n, k = np.uint64(W.shape[0]), np.uint64(X.shape[0])
+    whole = n - n % _FOUR
+    threes = k - _FOUR if k % _THREE == _ONE else k - k % _THREE  # the rest goes in pairs
+    for i in range(np.uint64(0), whole, _FOUR):
+        for r in range(np.uint64(0), threes, _THREE):
+            _four_by_three(W, X, Z, i, r)
+        for r in range(threes, k, _TWO):
+            _four_by_two(W, X, Z, i, r)
+    for i in range(whole, n):
+        for r in range(k):
+            s = Z.dtype.type(0)
+            for j in range(np.uint64(X.shape[1])):
+                s += W[i, j] * X[r, j]
+            Z[r, i] = s
+
+
+@_split_sums
+def _four_by_three(W, X, Z, i, r):
+    """Twelve sums, which is what the registers hold; W is named late, or some would be spilled to memory."""
+    i1, i2, i3, r1, r2 = i + _ONE, i + _TWO, i + _THREE, r + _ONE, r + _TWO
+    a0 = a1 = a2 = b0 = b1 = b2 = c0 = c1 = c2 = d0 = d1 = d2 = Z.dtype.type(0)
+    for j in range(np.uint64(X.shape[1])):
+        x0, x1, x2 = X[r, j], X[r1, j], X[r2, j]
+        w = W[i, j]
+        a0 += w * x0
+        a1 += w * x1
+        a2 += w * x2
+        w = W[i1, j]
+        b0 += w * x0
+        b1 += w * x1
+        b2 += w * x2
+        w = W[i2, j]
+        c0 += w * x0
+        c1 += w * x1
+        c2 += w * x2
+        w = W[i3, j]
+        d0 += w * x0
+        d1 += w * x1
+        d2 += w * x2
+    Z[r, i], Z[r, i1], Z[r, i2], Z[r, i3] = a0, b0, c0, d0
+    Z[r1, i], Z[r1, i1], Z[r1, i2], Z[r1, i3] = a1, b1, c1, d1
+    Z[r2, i], Z[r2, i1], Z[r2, i2], Z[r2, i3] = a2, b2, c2, d2
+
+
+@_split_sums
+def _four_by_two(W, X, Z, i, r):
+    i1, i2, i3, r1 = i + _ONE, i + _TWO, i + _THREE, r + _ONE
+    a0 = a1 = b0 = b1 = c0 = c1 = d0 = d1 = Z.dtype.type(0)
+    for j in range(np.uint64(X.shape[1])):
+        x0, x1 = X[r, j], X[r1, j]
+        w = W[i, j]
+        a0 += w * x0
+        a1 += w * x1
+        w = W[i1, j]
+        b0 += w * x0
+        b1 += w * x1
+        w = W[i2, j]
+        c0 += w * x0
+        c1 += w * x1
+        w = W[i3, j]
+        d0 += w * x0
+        d1 += w * x1
+    Z[r, i], Z[r, i1], Z[r, i2], Z[r, i3] = a0, b0, c0, d0
+    Z[r1, i], Z[r1, i1], Z[r1, i2], Z[r1, i3] = a1, b1, c1, d1
 
 
 @_leaf

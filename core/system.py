@@ -1,12 +1,13 @@
 """The System contract: the only thing that models and analyses know of each other."""
 
+import warnings
 from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from penstock.checks import as_finite_array, as_inputs, as_int, as_state
-from penstock.orthogonal import orthonormalise
+from penstock.checks import as_finite_array, as_inputs, as_int, as_positive_float, as_state
+from penstock.orthogonal import orthonormalise, renormalise
 from penstock.threads import one_blas_thread
 
 __all__ = ["System", "SystemDefaults", "as_system", "numerical_jacobian"]
@@ -140,6 +141,20 @@ class SystemDefaults:
         x, u = self._point(x, u)
         return numerical_jacobian(lambda u: self.step(x, u), u, self.n_units)
 
+    def jacobians(self, X, U):
+        """Return d step / d x at many points: X (B, n), U (B, m) or (m,) for all -> (B, n, n).
+
+        A subclass overrides `_jacobians`, which receives checked float64 arrays.
+        """
+        X = as_finite_array("X", X, np.result_type(self.dtype, np.float64), ndim=2)
+        U = as_finite_array("U", U, ndim=(1, 2))
+        n, m = self.n_units, self.n_inputs
+        if X.shape[1] != n:
+            raise ValueError(f"X must have shape (B, {n}), got {X.shape}")
+        if U.shape not in ((m,), (len(X), m)):
+            raise ValueError(f"U must have shape ({len(X)}, {m}) or ({m},), got {U.shape}")
+        return self._jacobians(X, np.broadcast_to(U, (len(X), m)))
+
     @one_blas_thread
     def push(self, x, u, basis):
         """Carry a state and a tangent basis through all of `u`: x (n,), u (T, m), basis (n, k) -> (x, basis).
@@ -174,6 +189,18 @@ class SystemDefaults:
         """Return the layers as `LureBlock`s, from the input up; none if the model has no such form."""
         return ()
 
+    def piecewise_linear(self, u):
+        """Return the arrays (A, B, C, d, h) of x' = A x + B relu(C x + d) + h at frozen input u (m,); None if not so.
+
+        A (n, n), B (n, P), C (P, n), d (P,) and h (n,) in float64: fixed points and cycles then follow exactly.
+        """
+        return None
+
+    def _jacobians(self, X, U):
+        """Return the Jacobian at every row of X (B, n) and U (B, m): (B, n, n)."""
+        J = [self.jacobian(x, u) for x, u in zip(X, U, strict=True)]
+        return np.array(J).reshape(len(X), self.n_units, self.n_units)
+
     def _point(self, x, u):
         """Return a checked state and input; the input may be a number if there is one channel."""
         x = as_state(x, self.n_units, None, np.result_type(self.dtype, np.float64))
@@ -201,34 +228,49 @@ class SystemDefaults:
         chained; either may have length 0 for none.
         """
         for t, u_t in enumerate(u):
+            end = self.step(x, u_t)
+            if not np.isfinite(end).all():
+                x[:] = end
+                return  # `push` says where the state diverged
             pushed = V @ self.jacobian(x, u_t).T
             if dU.shape[0]:
                 pushed += dU[t] @ self.input_jacobian(x, u_t).T
-            V[:] = pushed
-            x[:] = self.step(x, u_t)
+            V[:], x[:] = pushed, end
             if tape.shape[0]:
                 tape[t] = V
 
     def _push_qr(self, x, u, V, interval, logs) -> None:
         """Carry x (n,) and orthonormal rows V (k, n) through u in place, orthonormalising every `interval` steps.
 
-        logs (segments, k) receives ln |R_ii| of every segment; the last segment may be shorter.
+        logs (segments, k) receives ln |R_ii| of every segment; the last segment may be shorter. Between segments the
+        rows may be nearly orthonormal only, which their sum makes up for (`renormalise`); those left in V are so.
         """
         none = np.empty((0, V.shape[0], 0), self.dtype)
+        last = len(logs) - 1
         for segment, start in enumerate(range(0, u.shape[0], interval)):
             self._push(x, u[start : start + interval], V, none, none)
-            orthonormalise(V, logs[segment])
+            (orthonormalise if segment == last else renormalise)(V, logs[segment])
 
 
 def as_system(system) -> SystemDefaults:
     """Return `system` itself, or an object that has at least `n_units` and `step(x, u)` made into a System.
 
-    Whatever else the object has of the contract (`run`, `jacobian`, `push`, …) is used, the rest derived.
+    Whatever else the object has of the contract (`run`, `jacobian`, `push`, …) is used, the rest derived. Without
+    `n_inputs` it is autonomous.
 
     Raises
     ------
     TypeError
         If `system` is a class, or lacks `n_units` or `step`.
+
+    Examples
+    --------
+    >>> class Leaky:
+    ...     n_units, n_inputs = 1, 1
+    ...     def step(self, x, u):
+    ...         return 0.5 * x + u
+    >>> as_system(Leaky()).run([1.0, 0.0])[:, 0]
+    array([1. , 0.5])
     """
     if isinstance(system, SystemDefaults):
         return system
@@ -240,6 +282,8 @@ def as_system(system) -> SystemDefaults:
                 f"system must be a System, got {system!r} without `{name}`; "
                 "a System needs n_units, n_inputs and step(x, u)"
             )
+    if not callable(system.step):
+        raise TypeError(f"system.step must be a function step(x, u), got {system.step!r}")
     return _Given(system)
 
 
@@ -250,15 +294,29 @@ class _Given(SystemDefaults):
         self._system = system
         self.n_units = as_int("system.n_units", system.n_units)
         self.n_inputs = as_int("system.n_inputs", getattr(system, "n_inputs", 0), minimum=0)
-        for name in ("dt", "observed", "dtype", "run", "jacobian", "input_jacobian", "push", "lure_blocks"):
+        own = ("observed", "run", "blocks", "jacobian", "jacobians", "input_jacobian", "push", "lure_blocks")
+        for name in (*own, "piecewise_linear"):
             if hasattr(system, name):
                 setattr(self, name, getattr(system, name))
+        self.dt = as_positive_float("system.dt", getattr(system, "dt", 1.0))
+        self.dtype = np.dtype(getattr(system, "dtype", np.float64))
+        if self.dtype not in (np.float64, np.float32):
+            raise TypeError(f"system.dtype must be float64 or float32, got {self.dtype}")
 
     def step(self, x, u):
-        return np.asarray(self._system.step(x, u))
+        image = np.asarray(self._system.step(x, u))
+        if image.shape != (self.n_units,):
+            raise ValueError(f"step(x, u) must return shape ({self.n_units},), got {image.shape}")
+        return image
 
     def __repr__(self):
         return repr(self._system)
+
+    def _run(self, u, x0, out):
+        if not hasattr(self._system, "run"):
+            return super()._run(u, x0, out)
+        out[...] = self._system.run(u, x0)
+        return not np.isfinite(out).all()
 
     def _push(self, x, u, V, dU, tape):
         if not hasattr(self._system, "push") or dU.shape[0] or tape.shape[0]:
@@ -278,24 +336,62 @@ def _raise_diverged(states) -> None:
 
 
 def numerical_jacobian(function, x, n_rows=None):
-    """Complex step, checked against central differences and replaced by them where the two disagree."""
+    """Return d function / d x: the complex step, or central differences where those contradict it.
+
+    Raises
+    ------
+    FloatingPointError
+        If the function is not finite at x, or neither derivative is.
+    """
+    x = np.asarray(x, np.float64)
     if x.size == 0:
         return np.empty((n_rows, 0))
     scale = max(1.0, float(np.abs(x).max()))
-    coarse = _central_differences(function, x, 1e-6 * scale)
-    try:
-        exact = np.column_stack([np.imag(function(x + 1e-20j * e)) / 1e-20 for e in np.eye(x.size)])
-    except (TypeError, ValueError, AttributeError):
-        return coarse
-    if _agree(exact, coarse):
+    value = np.asarray(function(x))
+    if not np.isfinite(value).all():
+        raise FloatingPointError(f"the state diverged: step(x, u) is not finite at {x}")
+    single = value.dtype == np.float32
+    coarse = _central_differences(function, x, (5e-3 if single else 1e-6) * scale)
+    exact = _complex_step(function, x)
+    if exact is None or not np.isfinite(exact).all():
+        exact = None if np.isfinite(coarse).all() else exact
+    elif not np.isfinite(coarse).all():
+        coarse = exact  # the differences leave the domain, or overflow
+    jacobian = coarse if exact is None else _believe(exact, coarse, function, x, scale, value, single)
+    if not np.isfinite(jacobian).all():
+        raise FloatingPointError(f"the derivative of step(x, u) is not finite at {x}")
+    return jacobian
+
+
+def _believe(exact, coarse, function, x, scale, value, single):
+    """Return the complex step if differences of some reach agree with it, else the coarse ones."""
+    if single:
+        return exact if _agree(exact, coarse, 1e-3, 1e-3 * float(np.abs(value).max())) else coarse
+    if _agree(exact, coarse, 1e-6, 2e-9 * float(np.abs(value).max())):
         return exact
     # either the complex step is wrong, or the rule so steep that the differences were too coarse
-    return exact if _agree(exact, _central_differences(function, x, 1e-8 * scale)) else coarse
+    for reach in (1e-8 * scale, 1e-6 * float(np.abs(x).max())):
+        if reach > 0 and _agree(exact, _central_differences(function, x, reach), 1e-6, 0.0):
+            return exact
+    return coarse
+
+
+def _complex_step(function, x):
+    """Im function(x + i h e) / h, None if the function does not take complex numbers or drops the imaginary part."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            return np.column_stack([np.imag(function(x + 1e-20j * e)) / 1e-20 for e in np.eye(x.size)])
+    except (TypeError, ValueError, AttributeError, np.exceptions.ComplexWarning):
+        return None
 
 
 def _central_differences(function, x, h):
-    return np.column_stack([(function(x + h * e) - function(x - h * e)) / (2 * h) for e in np.eye(x.size)])
+    with np.errstate(invalid="ignore", over="ignore"):
+        rows = [np.asarray(function(x + h * e), np.float64) - function(x - h * e) for e in np.eye(x.size)]
+        return np.column_stack(rows) / (2 * h)
 
 
-def _agree(exact, central):
-    return np.abs(exact - central).max() <= 1e-6 * max(1.0, float(np.abs(central).max()))
+def _agree(exact, central, relative, rounding):
+    """Whether two Jacobians are equal relative to the steepest slope, and to what rounding hides."""
+    return np.abs(exact - central).max() <= relative * float(np.abs(central).max()) + rounding

@@ -1,6 +1,17 @@
 """Signals, benchmark tasks and the small real record that ships with the package."""
 
 from penstock.data.real import sunspots
+from penstock.data.sequences import (
+    Sequences,
+    adding,
+    copy_memory,
+    delayed_match,
+    flip_flop,
+    integration,
+    n_back,
+    parity,
+    sequence_memory,
+)
 from penstock.data.signals import (
     MSO_FREQUENCIES,
     henon,
@@ -18,11 +29,17 @@ from penstock.laws import Normal, Signs, Uniform
 __all__ = [
     "MSO_FREQUENCIES",
     "Normal",
+    "Sequences",
     "Signs",
     "Task",
     "Uniform",
+    "adding",
+    "copy_memory",
     "ct_xor",
+    "delayed_match",
+    "flip_flop",
     "henon",
+    "integration",
     "kuramoto_sivashinsky",
     "logistic",
     "lorenz63",
@@ -31,8 +48,11 @@ __all__ = [
     "mackey_glass",
     "mackey_glass_task",
     "multiple_superimposed_oscillators",
+    "n_back",
     "narma",
+    "parity",
     "rossler",
+    "sequence_memory",
     "sin_mem",
     "sunspots",
 ]

@@ -8,13 +8,14 @@ import numpy as np
 from numba import njit
 
 from penstock.checks import as_finite_array, as_int, as_matrix, seed_sequence
+from penstock.lure import SLOPES_AT_REST, LureBlock
 from penstock.matvec import add_matvec, affine, kernel_form, matmul_rows, matmul_sparse
 from penstock.readout import Readout
 from penstock.reservoirs.drawing import draw_bias, draw_input_weights, draw_recurrent, warn_at_origin
 from penstock.scaling import scale_spectral_radius
 from penstock.system import SystemDefaults
 from penstock.threads import one_blas_thread
-from penstock.vmath import activate, activation_code, activation_slope, all_finite, slopes, tanh
+from penstock.vmath import activate, activation_code, activation_slope, all_finite, relu, slopes, tanh
 from penstock.weights import uniform
 
 __all__ = ["ESN"]
@@ -180,6 +181,25 @@ class ESN(SystemDefaults):
         W, W_in, bias = close_loop(self.W, self.W_in, self.bias, W_out, offset)
         return ESN(W, W_in, bias, self.leak, self.activation)
 
+    def lure_blocks(self):
+        """Return the one layer as a `LureBlock`: A = 1 - a, B = a, C = W."""
+        leak = np.broadcast_to(np.asarray(self.leak, np.float64), self.n_units)
+        return (LureBlock.of(self.activation, np.diag(1 - leak), np.diag(leak), to_dense(self.W)),)
+
+    def piecewise_linear(self, u):
+        """Return (A, B, C, d, h) of a relu network: A = 1 - a, B = a, C = W, d = W_in u + b, h = 0; else None."""
+        if self.activation is not relu:
+            return None
+        leak = np.broadcast_to(np.asarray(self.leak, np.float64), self.n_units)
+        W, drive = np.asarray(to_dense(self.W), np.float64), np.asarray(self.W_in @ u + self.bias, np.float64)
+        return np.diag(1 - leak), np.diag(leak), W, drive, np.zeros(self.n_units)
+
+    def _jacobians(self, X, U):
+        y = self.activation(X @ self.W.T + U @ self.W_in.T + self.bias)
+        J = (self.leak * activation_slope(self.activation, y))[:, :, None] * to_dense(self.W)
+        J.reshape(len(X), self.n_units**2)[:, :: self.n_units + 1] += 1 - np.asarray(self.leak)
+        return J
+
     def _linear_part(self):
         """The Jacobian at the origin without inputs and bias."""
         slope = SLOPES_AT_REST[activation_code(self.activation)]
@@ -205,10 +225,6 @@ class ESN(SystemDefaults):
 
     def _push(self, x, u, V, dU, tape):
         _push_series(self._fields, activation_code(self.activation), u, x, V, dU, tape)
-
-
-SLOPES_AT_REST = (1.0, 0.25, 1.0, 1.0)
-"""Slopes of `penstock.vmath.ACTIVATIONS` at 0, for relu from above."""
 
 
 # --- what the rate models share -------------------------------------------------------------------------------------
@@ -369,22 +385,30 @@ def _run_batch_sparse(esn, code, u, X, out):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _push_series(esn, code, u, x, V, dU, tape):
-    """Carry the state and the tangents, rows of V, through u: v <- (1 - a) v + a D (W v + W_in du)."""
+    """Carry the state and the tangents, rows of V, through u: v <- (1 - a) v + a D (W v + W_in du).
+
+    The state is one more row, so that W is read once for all.
+    """
     W, W_in, bias, keep, leak = esn
-    z, d, Y = np.empty_like(x), np.empty_like(x), np.empty_like(V)
+    k = V.shape[0]
+    rows, products, d = np.empty((k + 1, x.size), x.dtype), np.empty((k + 1, x.size), x.dtype), np.empty_like(x)
+    rows[:k], rows[k] = V, x
+    z = products[k]
     for t in range(u.shape[0]):
-        affine(W_in, u[t], bias, z)
-        add_matvec(W, x, z)
+        matmul_rows(W, rows, products)
+        add_matvec(W_in, u[t], z)
+        for i in range(x.size):
+            z[i] += bias[i]
         activate(code, z)
         slopes(code, z, d)
-        matmul_rows(W, V, Y)
-        for r in range(V.shape[0]):
-            v, y = V[r], Y[r]
+        for r in range(k):
+            v, y = rows[r], products[r]
             if dU.shape[0]:
                 add_matvec(W_in, dU[t, r], y)
             for i in range(x.size):
                 v[i] = keep[i] * v[i] + leak[i] * d[i] * y[i]
         for i in range(x.size):
-            x[i] = keep[i] * x[i] + leak[i] * z[i]
+            rows[k, i] = keep[i] * rows[k, i] + leak[i] * z[i]
         if tape.shape[0]:
-            tape[t] = V
+            tape[t] = rows[:k]
+    V[:], x[:] = rows[:k], rows[k]

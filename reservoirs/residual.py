@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 
 from penstock.checks import as_finite_float, as_fraction, as_int, as_matrix, as_non_negative_float, seed_sequence
+from penstock.lure import SLOPES_AT_REST, LureBlock
 from penstock.matvec import add_matvec, affine, kernel_form, matmul_rows, matmul_sparse
 from penstock.reservoirs.drawing import (
     draw_bias,
@@ -18,7 +19,6 @@ from penstock.reservoirs.drawing import (
     warn_at_origin,
 )
 from penstock.reservoirs.esn import (
-    SLOPES_AT_REST,
     as_dtype,
     check_rate_arrays,
     close_loop,
@@ -81,6 +81,11 @@ class _Residual(SystemDefaults):
 
     def _slope(self, x, u):
         return self._gain * activation_slope(self.activation, self._output(*self._point(x, u)))[:, None]
+
+    def lure_blocks(self):
+        """Return the one layer as a `LureBlock`: the linear branch, the gain and the recurrent weights."""
+        A, C = to_dense(self._skip), to_dense(self._recurrent)
+        return (LureBlock.of(self.activation, A, self._gain * np.eye(self.n_units), C),)
 
     def _linear_part(self):
         """The Jacobian at the origin without inputs and bias."""
@@ -525,24 +530,32 @@ def _run_batch_sparse(model, code, u, X, out):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _push_series(model, code, u, x, V, dU, tape):
-    """Carry the state and the tangents, rows of V, through u: v <- A v + g D (W v + W_in du)."""
+    """Carry the state and the tangents, rows of V, through u: v <- A v + g D (W v + W_in du).
+
+    The state is one more row, so that W and A are read once for all.
+    """
     A, gain, W, W_in, bias = model
-    z, d, y, Y, L = np.empty_like(x), np.empty_like(x), np.empty_like(x), np.empty_like(V), np.empty_like(V)
+    k = V.shape[0]
+    rows, d = np.empty((k + 1, x.size), x.dtype), np.empty_like(x)
+    products, linear = np.empty_like(rows), np.empty_like(rows)
+    rows[:k], rows[k] = V, x
+    z = products[k]
     for t in range(u.shape[0]):
-        affine(W_in, u[t], bias, z)
-        add_matvec(W, x, z)
+        matmul_rows(W, rows, products)
+        matmul_rows(A, rows, linear)
+        add_matvec(W_in, u[t], z)
+        for i in range(x.size):
+            z[i] += bias[i]
         activate(code, z)
         slopes(code, z, d)
-        matmul_rows(W, V, Y)
-        matmul_rows(A, V, L)
-        for r in range(V.shape[0]):
+        for r in range(k):
+            y = products[r]
             if dU.shape[0]:
-                add_matvec(W_in, dU[t, r], Y[r])
+                add_matvec(W_in, dU[t, r], y)
             for i in range(x.size):
-                V[r, i] = L[r, i] + gain * d[i] * Y[r, i]
+                rows[r, i] = linear[r, i] + gain * d[i] * y[i]
         for i in range(x.size):
-            y[i] = gain * z[i]
-        add_matvec(A, x, y)
-        x[:] = y
+            rows[k, i] = linear[k, i] + gain * z[i]
         if tape.shape[0]:
-            tape[t] = V
+            tape[t] = rows[:k]
+    V[:], x[:] = rows[:k], rows[k]

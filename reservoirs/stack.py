@@ -121,6 +121,11 @@ class Stack(SystemDefaults):
         """Return d step / d u; shape (n, m)."""
         return self._chain(*self._point(x, u))[1]
 
+    def lure_blocks(self):
+        """Return the `LureBlock`s of all layers, from the input up; none if a layer has no such form."""
+        blocks = [layer.lure_blocks() for layer in self.layers]
+        return tuple(block for own in blocks for block in own) if all(blocks) else ()
+
     def _parts(self, array):
         """Split the last axis into the layers."""
         return np.split(array, np.cumsum([layer.n_units for layer in self.layers])[:-1], axis=-1)

@@ -3,10 +3,23 @@
 from functools import partial
 
 import numpy as np
+from scipy.sparse import csr_array
 
 import penstock
 from penstock import Map
-from penstock.reservoirs import ES2N, ESN, DeepESN, DeepResESN, EuSN, ResESN, ResRMN, Stack
+from penstock.reservoirs import (
+    ES2N,
+    ESN,
+    GRU,
+    PLRNN,
+    DeepESN,
+    DeepResESN,
+    EuSN,
+    ResESN,
+    ResRMN,
+    ShallowPLRNN,
+    Stack,
+)
 from penstock.weights import eye, permutation, ring, sparse
 
 N, M = 21, 2
@@ -26,6 +39,26 @@ def _map_on(n_inputs):
 
 def _memory_on(n_inputs):
     return ResRMN.random(5, n_memory=4, n_inputs=n_inputs, memory_radius=0.9, alpha=0.8, beta=0.2, seed=1)
+
+
+def _uniform(*shapes, seed=7):
+    rng = np.random.default_rng(seed)
+    return [rng.uniform(-1, 1, shape) for shape in shapes]
+
+
+def _gru(W_form=np.asarray, direct=False):
+    W, W_in, bias, recurrent_bias, W_direct = _uniform((3 * N, N), (3 * N, M), 3 * N, N, (N, N))
+    return GRU(W_form(0.3 * W), W_in, bias, recurrent_bias, 0.1 * W_direct if direct else None)
+
+
+def _plrnn(n_linear=0, W_form=np.asarray, full=False):
+    A, W, h, W_in, rest = _uniform(N, (N, N), N, (N, M), (N, N))
+    return PLRNN(0.5 * A if not full else np.diag(0.5 * A) + 0.02 * rest, W_form(0.08 * W), h, W_in, n_linear)
+
+
+def _shallow(clipped, W_form=np.asarray):
+    A, W1, W2, h1, h2, W_in = _uniform(N, (N, 34), (34, N), N, 34, (N, M))
+    return ShallowPLRNN(0.5 * A, W_form(0.1 * W1), 0.3 * W2, h1, h2, W_in, clipped)
 
 
 MODELS = {
@@ -54,4 +87,18 @@ MODELS = {
     "Stack below ResRMN": lambda: Stack([ESN.random(6, **SHARED), _memory_on(6)]),
     "fed stack below fed stack": lambda: Stack([_memory_on(M), _memory_on(9 + M)], feed_input=True),
     "ResRMN": lambda: ResRMN.random(11, n_memory=10, memory_radius=0.9, alpha=0.8, beta=0.2, **SHARED),
+    "GRU": _gru,
+    "GRU sparse": lambda: _gru(csr_array),
+    "GRU direct": lambda: _gru(direct=True),
+    "PLRNN": _plrnn,
+    "PLRNN sparse": lambda: _plrnn(W_form=csr_array),
+    "PLRNN full A": lambda: _plrnn(full=True),
+    "PLRNN almost linear": lambda: _plrnn(n_linear=17),
+    "ShallowPLRNN": lambda: _shallow(False),
+    "ShallowPLRNN clipped": lambda: _shallow(True),
+    "ShallowPLRNN sparse": lambda: _shallow(True, csr_array),
+    "Stack of GRUs": lambda: Stack([_gru(), GRU(*_uniform((27, 9), (27, N)))]),
+    "PLRNN below ShallowPLRNN": lambda: Stack(
+        [_plrnn(), ShallowPLRNN(*_uniform(9, (9, 5), (5, 9), 9, 5), W_in=0.1 * _uniform((9, N))[0], clipped=True)]
+    ),
 }

@@ -72,3 +72,24 @@ NARMA10_N_SEEDS = 3
 
 # RECOMPUTED. The same error for every N and topology without bias, if the input is made symmetric, 2 u - 0.5.
 NARMA10_ODD_FLOOR = 0.15
+
+
+class Spectrum(NamedTuple):
+    """Lyapunov exponents in nats per unit of time, and the Kaplan-Yorke dimension."""
+
+    exponents: tuple[float, ...]
+    dimension: float
+
+
+class Extent(NamedTuple):
+    """Ranges of the leading exponent and of the Kaplan-Yorke dimension that the literature states."""
+
+    leading: tuple[float, float]
+    dimension: tuple[float, float]
+
+
+# J. C. Sprott (2003), Chaos and Time-Series Analysis, and his web tables: sigma = 10, rho = 28, beta = 8/3.
+LORENZ63 = Spectrum((0.9056, 0.0, -14.5723), 2.06215)
+
+# N = 40, F = 8: 1.67 to 1.69 and 27.1 (E. N. Lorenz, K. A. Emanuel 1998 and later); recomputed 1.683 and 27.22.
+LORENZ96 = Extent((1.67, 1.69), (27.1, 27.2))

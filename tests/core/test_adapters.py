@@ -1,11 +1,15 @@
-"""Maps and flows of the user's own."""
+"""Maps and flows of the user's own: jitted or plain, with tangents that are checked, or adaptive."""
+
+import dataclasses
+import os
 
 import numpy as np
 import pytest
 from numba import njit
-from scipy.integrate import solve_ivp
+from scipy.integrate import DOP853, LSODA, Radau, solve_ivp
+from scipy.linalg import expm
 
-from penstock import Flow, Map
+from penstock import AdaptiveFlow, Flow, Map
 
 
 def henon(x, u):
@@ -113,5 +117,342 @@ def test_bad_rules_are_named():
 
 
 def test_divergence_of_a_compiled_map_is_named():
-    with pytest.raises(FloatingPointError, match=r"unit 0 is -?inf|unit 0 is nan"):
+    quiet = np.errstate(over="ignore", invalid="ignore")  # with the compiler off
+    with quiet, pytest.raises(FloatingPointError, match=r"unit 0 is -?inf|unit 0 is nan"):
         Map(njit(henon), 2).run(40, x0=[10.0, 0.0])
+
+
+# --- compiled pushes ------------------------------------------------------------------------------------------------
+
+
+def lorenz(x, u):
+    return (10 * (x[1] - x[0]), x[0] * (28 - x[2]) - x[1], x[0] * x[1] - 8 / 3 * x[2])
+
+
+def lorenz_array(x, u):
+    return np.array([10 * (x[1] - x[0]), x[0] * (28 - x[2]) - x[1], x[0] * x[1] - 8 / 3 * x[2]])
+
+
+def lorenz_jacobian(x, u):
+    return ((-10.0, 10.0, 0.0), (28 - x[2], -1.0, -x[0]), (x[1], x[0], -8 / 3))
+
+
+def lorenz_jacobian_array(x, u):
+    return np.array([[-10.0, 10.0, 0.0], [28 - x[2], -1.0, -x[0]], [x[1], x[0], -8 / 3]])
+
+
+def mixed_tuple(x, u):
+    return (x[1], 1, -np.sin(x[0]) - 0.1 * x[1] + u[0] * x[2])  # a number that is no float, too
+
+
+def real_work(x, u):
+    out = np.zeros(2)  # takes no complex numbers, so that the compiled complex step does not exist
+    out[0] = x[1]
+    out[1] = -np.sin(x[0]) - 0.1 * x[1] + u[0]
+    return out
+
+
+def product_of_jacobians(system, x, u):
+    product = np.eye(system.n_units)
+    for u_t in u:
+        product = system.jacobian(x, u_t) @ product
+        x = system.step(x, u_t)
+    return x, product
+
+
+RULES = {
+    "tuples": (njit(lorenz), njit(lorenz_jacobian)),
+    "arrays": (njit(lorenz_array), njit(lorenz_jacobian_array)),
+    "tuple, complex step": (njit(lorenz), None),
+    "array, complex step": (njit(lorenz_array), None),
+    "plain Jacobian": (njit(lorenz), lorenz_jacobian),
+    "plain": (lorenz, lorenz_jacobian),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_push_is_the_product_of_the_jacobians_of_the_numerical_step(name):
+    rule, slope = RULES[name]
+    system, exact = Flow(rule, 3, dt=0.02, substeps=2, rule_jacobian=slope), Flow(lorenz, 3, dt=0.02, substeps=2)
+    x0, u = np.array([1.0, 2.0, 20.0]), np.empty((20, 0))
+    x, product = product_of_jacobians(exact, x0, u)
+    pushed_x, pushed = system.push(x0, u, np.eye(3))
+    # 160 stages, slopes to rounding; the product grows to about 10
+    np.testing.assert_allclose(pushed_x, x, rtol=1e-11)
+    np.testing.assert_allclose(pushed, product, rtol=1e-10, atol=1e-11)
+    np.testing.assert_allclose(system.run(u, x0)[-1], x, rtol=1e-11)
+
+
+@pytest.mark.parametrize("k", [3, 5])
+def test_tangents_of_one_step_equal_the_complex_step_of_the_step(k):
+    basis = np.random.default_rng(0).standard_normal((3, k))
+    x, u = np.array([1.0, 2.0, 20.0]), np.empty((1, 0))
+    for rule, slope in (RULES["tuples"], RULES["tuple, complex step"], RULES["plain"]):
+        system = Flow(rule, 3, dt=0.01, rule_jacobian=slope)
+        exact = np.column_stack([system.step(x + 1e-20j * v, u[0]).imag / 1e-20 for v in basis.T])
+        np.testing.assert_allclose(system.push(x, u, basis)[1], exact, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("interval", [1, 3, 7])
+@pytest.mark.parametrize("name", ["tuples", "tuple, complex step", "plain"])
+def test_orthonormal_pushes_give_the_logs_of_explicit_factorisations(name, interval):
+    rule, slope = RULES[name]
+    system = Flow(rule, 3, dt=0.02, rule_jacobian=slope)
+    u, x, V = np.empty((20, 0)), np.array([1.0, 2.0, 20.0]), np.eye(3)
+    logs = np.zeros((-(-20 // interval), 3))
+    system._push_qr(x, u, V, interval, logs)
+    state, Q, exact = np.array([1.0, 2.0, 20.0]), np.eye(3), []
+    for start in range(0, 20, interval):
+        state, J = product_of_jacobians(system, state, u[start : start + interval])
+        Q, R = np.linalg.qr(J @ Q)
+        exact.append(np.log(np.abs(np.diag(R))))
+    # the last vector shrinks by e^2 in seven steps: a few roundings; sums do not depend on the factorisation
+    np.testing.assert_allclose(logs, exact, atol=1e-10)
+    np.testing.assert_allclose(np.abs(V), np.abs(Q.T), atol=1e-10)
+    np.testing.assert_allclose(x, state, rtol=1e-11)
+
+
+def test_many_tangents_go_through_lapack():
+    mixing = 0.2 * np.random.default_rng(0).standard_normal((15, 15))
+    system = Map(njit(lambda x, u: np.tanh(mixing @ x.astype(mixing.dtype))), 15)
+    plain = Map(lambda x, u: np.tanh(mixing @ x), 15)
+    logs, x, V, u = np.zeros((3, 15)), np.full(15, 0.3), np.eye(15), np.empty((9, 0))
+    system._push_qr(x, u, V, 3, logs)
+    _, J = product_of_jacobians(plain, np.full(15, 0.3), u)
+    # this rule casts complex states to real ones, so its compiled derivatives are differences: 1e-9 at every step
+    np.testing.assert_allclose(logs.sum(), np.linalg.slogdet(J)[1], atol=1e-5)
+
+
+def test_a_hundred_units_need_no_unrolling():
+    def lattice(x, u):
+        out = np.empty_like(x)
+        n = len(x)
+        for i in range(n):
+            out[i] = (x[(i + 1) % n] - x[i - 2]) * x[i - 1] - x[i] + 8.0
+        return out
+
+    x0, basis = np.random.default_rng(0).standard_normal((2, 100)), np.random.default_rng(1).standard_normal((100, 6))
+    compiled, plain = Flow(njit(lattice), 100, dt=0.01), Flow(lattice, 100, dt=0.01)
+    _, product = product_of_jacobians(plain, x0[0], np.empty((3, 0)))
+    np.testing.assert_allclose(compiled.push(x0[0], 3, basis)[1], product @ basis, rtol=1e-11, atol=1e-12)
+
+
+def test_inputs_reach_the_compiled_push():
+    u = np.random.default_rng(0).uniform(-1, 1, (15, 1))
+    for rule, slope in ((njit(pendulum), None), (njit(pendulum), njit(pendulum_jacobian)), (njit(real_work), None)):
+        system, plain = Flow(rule, 2, 1, dt=0.1, rule_jacobian=slope), Flow(pendulum, 2, 1, dt=0.1)
+        x, product = product_of_jacobians(plain, np.array([0.4, 0.1]), u)
+        pushed_x, pushed = system.push([0.4, 0.1], u, np.eye(2))
+        np.testing.assert_allclose(pushed_x, x, rtol=1e-12, atol=1e-14)
+        # differences in place of a complex step err by 1e-10 at every stage
+        np.testing.assert_allclose(pushed, product, atol=1e-8 if rule.__name__ == "real_work" else 1e-13)
+
+
+@pytest.mark.parametrize("slope", [None, njit(pendulum_jacobian)])
+def test_tangents_of_the_inputs_and_the_record_of_tangents(slope):
+    rng = np.random.default_rng(0)
+    u, V, dU = rng.uniform(-1, 1, (12, 1)), rng.standard_normal((3, 2)), rng.standard_normal((12, 3, 1))
+    compiled, plain = Flow(njit(pendulum), 2, 1, dt=0.1, rule_jacobian=slope), Flow(pendulum, 2, 1, dt=0.1)
+    x, rows, tape = np.array([0.4, 0.1]), V.copy(), np.zeros((12, 3, 2))
+    compiled._push(x, u, rows, dU, tape)
+    state, exact = np.array([0.4, 0.1]), V.T
+    for t, u_t in enumerate(u):
+        exact = plain.jacobian(state, u_t) @ exact + plain.input_jacobian(state, u_t) @ dU[t].T
+        state = plain.step(state, u_t)
+        np.testing.assert_allclose(tape[t], exact.T, rtol=1e-12, atol=1e-13)
+    np.testing.assert_array_equal(rows, tape[-1])
+
+
+def test_tuples_of_mixed_numbers():
+    compiled, plain = Flow(njit(mixed_tuple), 3, 1, dt=0.1), Flow(mixed_tuple, 3, 1, dt=0.1)
+    u, x0 = np.full((6, 1), 0.3), np.array([0.1, 0.2, 0.0])
+    np.testing.assert_allclose(compiled.run(u, x0), plain.run(u, x0), rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(
+        compiled.push(x0, u, np.eye(3))[1], product_of_jacobians(plain, x0, u)[1], rtol=1e-12, atol=1e-14
+    )
+
+
+def by_abs(x, u):
+    return (abs(x[0] - 0.3) + 0.1 * x[1], 0.5 * x[0])
+
+
+def by_conjugate(x, u):
+    return (x[0] * np.conj(x[0]) - 0.5, 0.5 * x[1])
+
+
+def by_sign(x, u):
+    return (0.7 * (x[0] + 0.2) * np.sign(x[0] + 0.2), 0.5 * x[1])
+
+
+def by_real_part(x, u):
+    return (np.cos(x[0].real), 0.5 * x[1])
+
+
+def by_shallow_abs(x, u):
+    return (1e-5 * abs(x[0] - 0.3), 1e-5 * x[1])
+
+
+def by_maximum(x, u):
+    return (max(x[0], 0.2) * 0.9, 0.5 * x[1])  # `max` of complex numbers does not compile
+
+
+def by_cast(x, u):
+    out = np.empty(2)  # takes no complex numbers
+    out[0] = np.cos(x[0])
+    out[1] = 0.5 * x[1]
+    return out
+
+
+BAD = [by_abs, by_conjugate, by_sign, by_real_part, by_shallow_abs, by_maximum, by_cast]
+
+
+@pytest.mark.parametrize("rule", BAD, ids=lambda rule: rule.__name__)
+def test_rules_that_the_complex_step_misjudges_are_detected(rule):
+    x, basis = np.array([0.45, -0.2]), np.eye(2)
+    system = Map(njit(rule), 2)
+    product, state = np.eye(2), x
+    for _ in range(5):
+        columns = [(np.array(rule(state + 1e-6 * e, ())) - np.array(rule(state - 1e-6 * e, ()))) / 2e-6 for e in basis]
+        product, state = np.column_stack(columns).real @ product, np.array(rule(state, ())).real
+    # central differences of order-1 slopes err by 1e-10
+    np.testing.assert_allclose(system.push(x, 5, basis)[1], product, rtol=1e-7, atol=1e-9)
+    assert np.abs(product[0, 0]) > 1e-30
+
+
+def late(x, u):
+    return (x[0] + 0.01, x[1] * abs(x[0]) / 40 if x[0].real > 40.0 else x[1] * x[0] / 40)
+
+
+def test_a_derivative_that_goes_wrong_only_along_the_trajectory_is_replaced():
+    """At the random points and at the start the rule is analytic; beyond x = 40 the complex step loses d/dx0 of abs."""
+    system, basis = Map(njit(late), 2), np.eye(2)
+    pushed = system.push([39.905, 1.0], 25, basis)[1]
+    state, product = np.array([39.905, 1.0]), np.eye(2)
+    for _ in range(25):
+        a, b = state
+        product, state = np.array([[1.0, 0.0], [b / 40, a / 40]]) @ product, np.array(late(state, ()))
+    np.testing.assert_allclose(pushed, product, atol=1e-8)  # differences of slopes near 1 over 25 steps
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="the check is part of the compiled loop")
+def test_a_jacobian_that_is_wrong_only_along_the_trajectory_is_refused():
+    wrong = njit(lambda x, u: ((-2.8 * x[0] if abs(x[0]) < 0.6 else 0.0, 1.0), (0.3, 0.0)))
+    system = Map(njit(henon), 2, rule_jacobian=wrong)
+    with pytest.raises(
+        ValueError, match="rule_jacobian must be d rule / d x, but differs from differences of the rule"
+    ):
+        system.push([1.0, 0.1], 10, np.eye(2))
+
+
+def test_kinks_and_steep_slopes_raise_no_false_alarm():
+    relu = Map(
+        njit(lambda x, u: (max(x[0], 0.0), 0.5 * x[1])),
+        2,
+        rule_jacobian=njit(lambda x, u: ((1.0 * (x[0] > 0), 0.0), (0.0, 0.5))),
+    )
+    np.testing.assert_array_equal(relu.push([0.0, 1.0], 3, np.eye(2))[1], np.diag([0.0, 0.125]))  # on the kink
+    steep = Map(njit(lambda x, u: (np.tanh(1e5 * x[0]),)), 1)
+    np.testing.assert_allclose(steep.push([1e-5], 1, np.eye(1))[1], [[1e5 / np.cosh(1.0) ** 2]], rtol=1e-12)
+    small = Map(njit(lambda x, u: (1e9 * x[0] * x[0],)), 1)  # states of 1e-9
+    np.testing.assert_allclose(small.push([1e-9], 1, np.eye(1))[1], [[2.0]], rtol=1e-12)
+
+
+def test_tangents_of_any_length_are_linear():
+    system, x = Map(njit(henon), 2), np.array([0.3, 0.1])
+    unit = system.push(x, 3, np.eye(2))[1]
+    for scale in (1e-150, 1e150):
+        np.testing.assert_allclose(system.push(x, 3, scale * np.eye(2))[1], scale * unit, rtol=1e-12)
+    np.testing.assert_array_equal(system.push(x, 3, np.zeros((2, 1)))[1], np.zeros((2, 1)))
+    assert system.push(x, 3, np.empty((2, 0)))[1].shape == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "n_units", "x0", "message"),
+    [
+        (henon, 2, [10.0, 0.0], "the state diverged: unit 0"),
+        (lambda x, u: (7.0 * x[0] - np.floor(7.0 * x[0].real),), 1, [0.3], "the tangents overflowed within 400 steps"),
+    ],
+)
+def test_a_compiled_push_that_diverges_names_what_did(rule, n_units, x0, message):
+    with np.errstate(over="ignore", invalid="ignore"), pytest.raises(FloatingPointError, match=message):
+        Map(njit(rule), n_units).push(x0, 400, np.eye(n_units))
+
+
+def test_rules_keep_their_systems_whole_when_copied():
+    system = Flow(njit(lorenz), 3, dt=0.01)
+    once = system.push([1.0, 2.0, 20.0], 5, np.eye(3))[1]
+    again = dataclasses.replace(system).push([1.0, 2.0, 20.0], 5, np.eye(3))[1]
+    np.testing.assert_array_equal(once, again)
+    assert set(system.__getstate__()) == {"rule", "n_units", "n_inputs", "dt", "substeps", "rule_jacobian"}
+
+
+# --- adaptive flows -------------------------------------------------------------------------------------------------
+
+
+ROTATION = np.array([[-0.1, 2.0], [-1.5, -0.2]])
+DRIVE = np.array([[0.5], [1.0]])
+
+
+def linear(x, u):
+    return ROTATION @ x + DRIVE @ u
+
+
+@pytest.mark.parametrize("method", [DOP853, Radau, LSODA])
+def test_adaptive_flow_of_a_linear_equation_is_the_matrix_exponential(method):
+    system = AdaptiveFlow(linear, 2, 1, dt=0.7, method=method)
+    x, u = np.array([1.0, -0.5]), np.array([0.3])
+    propagator = expm(0.7 * ROTATION)
+    held = np.linalg.solve(ROTATION, (propagator - np.eye(2)) @ DRIVE)
+    # errors of single steps of 1e-10 add up over a few hundred of the solvers of low order
+    atol = 1e-10 if method is DOP853 else 1e-7
+    np.testing.assert_allclose(system.step(x, u), propagator @ x + held @ u, atol=atol)
+    np.testing.assert_allclose(system.jacobian(x, u), propagator, atol=atol)
+    np.testing.assert_allclose(system.input_jacobian(x, u), held, atol=atol)
+    state, basis = system.push(x, np.full((4, 1), 0.3), 1e8 * np.eye(2))
+    np.testing.assert_allclose(basis / 1e8, expm(2.8 * ROTATION), atol=10 * atol)
+    np.testing.assert_allclose(system.run(np.full(4, 0.3), x0=x)[-1], state, atol=10 * atol)
+
+
+def test_adaptive_flow_carries_tangents_of_inputs_and_records():
+    system, u = AdaptiveFlow(linear, 2, 1, dt=0.3), np.random.default_rng(0).uniform(-1, 1, (3, 1))
+    propagator = expm(0.3 * ROTATION)
+    held = np.linalg.solve(ROTATION, (propagator - np.eye(2)) @ DRIVE)
+    V, dU, tape = np.eye(2), np.random.default_rng(1).standard_normal((3, 2, 1)), np.zeros((3, 2, 2))
+    exact = np.eye(2)
+    system._push(np.zeros(2), u, V, dU, tape)
+    for t in range(3):
+        exact = propagator @ exact + held @ dU[t].T
+        np.testing.assert_allclose(tape[t], exact.T, atol=1e-9)
+
+
+def test_runge_kutta_flow_converges_to_the_adaptive_one_with_its_tangents():
+    x0, basis = np.array([1.0, 0.2]), np.eye(2)
+    reference = AdaptiveFlow(pendulum, 2, 1, dt=1.0, rule_jacobian=pendulum_jacobian)
+    x, V = reference.push(x0, [[0.4], [0.4]], basis)
+    np.testing.assert_allclose(x, reference.run([0.4, 0.4], x0)[-1], atol=1e-10)
+    derived = AdaptiveFlow(njit(pendulum), 2, 1, dt=1.0).push(x0, [[0.4], [0.4]], basis)[1]
+    np.testing.assert_allclose(derived, V, atol=1e-9)
+    substeps, errors = np.array([8, 16, 32, 64]), []
+    for n in substeps:
+        state, tangents = Flow(pendulum, 2, 1, dt=1.0, substeps=int(n)).push(x0, [[0.4], [0.4]], basis)
+        errors.append((np.abs(state - x).max(), np.abs(tangents - V).max()))
+    slopes = np.polyfit(np.log(substeps), np.log(errors), 1)[0]
+    np.testing.assert_allclose(slopes, -4, atol=0.1)  # order 4, states and tangents alike
+
+
+def test_adaptive_flow_is_chaos_proof_over_batches_and_jitted_rules():
+    u = np.random.default_rng(0).uniform(-0.3, 0.3, (2, 4, 1))
+    system = AdaptiveFlow(njit(pendulum), 2, 1, dt=0.2)
+    np.testing.assert_array_equal(system.run(u), np.stack([system.run(one) for one in u]))
+    assert repr(system) == "AdaptiveFlow(pendulum, n_units=2, n_inputs=1, dt=0.2, DOP853, rtol=1e-10, atol=1e-12)"
+
+
+def test_adaptive_flow_refuses_bad_settings_and_gives_up_in_words():
+    with pytest.raises(TypeError, match="method must be a solver class such as scipy.integrate.Radau, got 'RK45'"):
+        AdaptiveFlow(pendulum, 2, 1, method="RK45")
+    with pytest.raises(ValueError, match="rtol must be above 0, got 0"):
+        AdaptiveFlow(pendulum, 2, 1, rtol=0)
+    with pytest.raises(ValueError, match="rule_jacobian must be d rule / d x"):
+        AdaptiveFlow(henon, 2, rule_jacobian=lambda x, u: henon_jacobian(x, u).T)
+    with pytest.raises(FloatingPointError, match="DOP853 gave up from state"):
+        AdaptiveFlow(lambda x, u: x**2, 1, dt=2.0).step(np.array([1.0]), np.empty(0))  # blows up at t = 1

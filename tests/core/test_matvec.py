@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from numba import njit
 
 from penstock.checks import as_matrix
-from penstock.matvec import add_matvec, affine, kernel_form, matmul_rows, matmul_sparse
+from penstock.matvec import FEW_ROWS, add_matvec, affine, kernel_form, matmul_rows, matmul_sparse
+from penstock.matvec import _rows as _rows_kernel
 
 
 @njit(error_model="numpy")
@@ -24,6 +25,11 @@ def _rows(W, X, Z):
 @njit(error_model="numpy")
 def _affine(W, x, bias, z):
     affine(W, x, bias, z)
+
+
+@njit(error_model="numpy")
+def _by_rows(W, x, z):
+    _rows_kernel(W, x, z)
 
 
 def matrices(n, rng):
@@ -61,6 +67,37 @@ def test_every_form_equals_numpy(n, seed, single):
         np.testing.assert_allclose(Z, (W @ X.T).T, atol=tolerance, err_msg=name)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("k", [0, 1, 2, 3, 4, 5, 6, 7, 11, FEW_ROWS, FEW_ROWS + 1])
+def test_any_number_of_rows_meets_a_dense_matrix_as_in_numpy(k, order, dtype):
+    # sizes that the tiles of four rows by three or two vectors do and do not divide
+    rng = np.random.default_rng(k)
+    for n, m in ((1, 9), (3, 5), (4, 1), (8, 16), (13, 10), (7, 0)):
+        W = np.asarray(rng.standard_normal((n, m)).astype(dtype), order=order)
+        X, Z, plain = rng.standard_normal((k, m)).astype(dtype), np.full((k, n), 7, dtype), np.empty((k, n), dtype)
+        _rows(W, X, Z)
+        matmul_rows(W, X, plain)  # called from Python: the twin
+        exact = X.astype(float) @ W.T.astype(float)
+        tolerance = 100 * np.finfo(dtype).eps  # at most 16 products of order 1
+        np.testing.assert_allclose(Z, exact, atol=tolerance)
+        np.testing.assert_allclose(plain, exact, atol=tolerance)
+
+
+def test_few_rows_do_not_mix():
+    # powers of two and zeros: every sum is exact, so a wrong weight or vector anywhere shows
+    W = 2.0 ** (np.arange(9 * 7).reshape(9, 7) % 11)
+    for k in (2, 3, 7, FEW_ROWS):
+        for r in range(k):
+            X, beyond = np.zeros((k, 7)), np.full((k + 2, 9), -1.0)
+            X[r], Z = np.eye(7)[r % 7], beyond[:k]
+            _rows(W, X, Z)
+            assert (beyond[k:] == -1).all()  # nothing is written past the last row
+            expected = np.zeros((k, 9))
+            expected[r] = W[:, r % 7]
+            np.testing.assert_array_equal(Z, expected)
+
+
 @pytest.mark.parametrize("shape", [(5, 3), (3, 5), (8, 1), (4, 0)])
 def test_rectangular_input_weights(shape):
     rng = np.random.default_rng(0)
@@ -72,6 +109,23 @@ def test_rectangular_input_weights(shape):
         np.testing.assert_allclose(z, matrix @ x, atol=1e-14)
         _affine(form, x, np.ones(shape[0]), z)
         np.testing.assert_allclose(z, 1 + matrix @ x, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_single_column_is_added_like_rows_of_length_one(dtype, order):
+    # one fused multiply-add per unit, as the rows do it: all sums and exact zeros come out bit for bit
+    rng = np.random.default_rng(4)
+    for n in (1, 3, 8, 101):
+        column, start = rng.standard_normal((n, 1)).astype(dtype), rng.standard_normal(n).astype(dtype)
+        for factor in (0.0, 1.7):
+            z, by_rows = start.copy(), start.copy()
+            x = np.array([factor], dtype)
+            _add(np.asarray(column, order=order), x, z)
+            _by_rows(np.ascontiguousarray(column), x, by_rows)
+            np.testing.assert_array_equal(z, by_rows)
+            exact = start.astype(float) + column[:, 0].astype(float) * float(x[0])
+            np.testing.assert_allclose(z, exact, rtol=4 * np.finfo(dtype).eps, atol=4 * np.finfo(dtype).eps)
 
 
 def test_sparse_batch_product_equals_numpy():

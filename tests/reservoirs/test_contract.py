@@ -70,6 +70,34 @@ def test_jacobians_equal_the_numerical_ones(name):
 
 
 @each_model
+def test_batched_jacobians_equal_single_ones(name):
+    system = MODELS[name]()
+    X, U = inputs(4, system.n_units, seed=1), inputs(4, M, seed=2)
+    single = [system.jacobian(x, u) for x, u in zip(X, U, strict=True)]
+    np.testing.assert_allclose(system.jacobians(X, U), single, atol=1e-14)  # sums in another order
+    np.testing.assert_allclose(system.jacobians(X, U[0])[0], single[0], atol=1e-14)
+    assert system.jacobians(X[:0], U[:0]).shape == (0, system.n_units, system.n_units)
+    with pytest.raises(
+        ValueError, match=rf"X must have shape \(B, {system.n_units}\), got \(4, {system.n_units + 1}\)"
+    ):
+        system.jacobians(inputs(4, system.n_units + 1), U)
+    with pytest.raises(ValueError, match=rf"U must have shape \(4, {M}\) or \({M},\), got \(3, {M}\)"):
+        system.jacobians(X, U[:3])
+
+
+@each_model
+def test_arrays_of_the_piecewise_linear_form_step_as_the_model_does(name):
+    system, u = MODELS[name](), inputs(M, seed=2)
+    form = system.piecewise_linear(u)
+    assert (form is not None) == ((name.startswith(("PLRNN", "Shallow")) and "below" not in name) or name == "ESN relu")
+    if form is not None:
+        A, B, C, d, h = form
+        for x in 3 * inputs(20, system.n_units, seed=1):
+            by_form = A @ x + B @ np.maximum(C @ x + d, 0) + h
+            np.testing.assert_allclose(by_form, system.step(x, u), atol=1e-13)  # sums of order 10
+
+
+@each_model
 def test_push_multiplies_the_jacobians(name):
     system, u = MODELS[name](), inputs(6, M)
     x0, basis = 0.3 * inputs(system.n_units, seed=1), inputs(system.n_units, 4, seed=2)
