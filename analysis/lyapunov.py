@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from penstock.checks import as_inputs, as_int, as_state, generators
+from penstock.orthogonal import orthonormalise
 from penstock.progress import track
 from penstock.system import System, as_system
 from penstock.threads import one_blas_thread
@@ -379,6 +380,12 @@ class Frame:
         self._adapt(first, interval, spread)
         return growth
 
+    def straighten(self):
+        """Make the frame exactly orthonormal; return what its latest factorisations missed, ln |R_ii| (k,)."""
+        logs = np.empty(len(self.V))
+        orthonormalise(self.V, logs)
+        return logs
+
     def _adapt(self, first, interval, spread):
         """Note the interval that held, and choose the next: longer if twice the spread would do, but not at once
         after that has failed."""
@@ -426,11 +433,14 @@ def _measure(frame, course, progress):
         if frame.lost.any():
             probe = 0  # a collapsed vector is no part of a determinant any more
         if probe:
+            growth[max(row - 1, 0)] += frame.straighten()
             before = frame.x.copy()
-            growth[row] = frame.advance(u[:probe])
-            residuals.append(_sum_error(growth[row].sum(), frame.system, before, u[:probe]) / probe)
+            probed = frame.advance(u[:probe]) + frame.straighten()
+            growth[row] += probed
+            residuals.append(_sum_error(probed.sum(), frame.system, before, u[:probe]) / probe)
         if probe < len(u):
             growth[row] += frame.advance(u[probe:])
+    growth[-1] += frame.straighten()
     return growth, edges, max(residuals) if residuals else None
 
 

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from penstock.checks import as_finite_array, as_inputs, as_int, as_positive_float, as_state
-from penstock.orthogonal import orthonormalise, renormalise
+from penstock.orthogonal import renormalise
 from penstock.threads import one_blas_thread
 
 __all__ = ["System", "SystemDefaults", "as_system", "numerical_jacobian"]
@@ -242,14 +242,13 @@ class SystemDefaults:
     def _push_qr(self, x, u, V, interval, logs) -> None:
         """Carry x (n,) and orthonormal rows V (k, n) through u in place, orthonormalising every `interval` steps.
 
-        logs (segments, k) receives ln |R_ii| of every segment; the last segment may be shorter. Between segments the
-        rows may be nearly orthonormal only, which their sum makes up for (`renormalise`); those left in V are so.
+        logs (segments, k) receives ln |R_ii| of every segment; the last segment may be shorter. The rows may be nearly
+        orthonormal only (`renormalise`): add the logs of a final `orthonormalise(V, …)`, and the sums are exact.
         """
         none = np.empty((0, V.shape[0], 0), self.dtype)
-        last = len(logs) - 1
         for segment, start in enumerate(range(0, u.shape[0], interval)):
             self._push(x, u[start : start + interval], V, none, none)
-            (orthonormalise if segment == last else renormalise)(V, logs[segment])
+            renormalise(V, logs[segment])
 
 
 def as_system(system) -> SystemDefaults:
