@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.integrate import DOP853, OdeSolver, solve_ivp
 
 from penstock.adapters import as_plain, check_jacobian, check_rule, name_of
 from penstock.checks import as_positive_float
@@ -36,8 +36,9 @@ class AdaptiveFlow(SystemDefaults):
         where that fails.
     rtol, atol : float
         Relative and absolute error that the solver allows in one of its steps, in the units of x.
-    method : subclass of scipy.integrate.OdeSolver
-        The solver: `scipy.integrate.DOP853`, or for stiff equations `Radau`, `BDF` or `LSODA` of the same module.
+    method : subclass of scipy.integrate.OdeSolver, optional
+        The solver: `scipy.integrate.DOP853` by default; for stiff equations `Radau`, `BDF` or `LSODA` of the same
+        module.
 
     Raises
     ------
@@ -61,11 +62,15 @@ class AdaptiveFlow(SystemDefaults):
     rule_jacobian: Callable | None = None
     rtol: float = 1e-10
     atol: float = 1e-12
-    method: type[OdeSolver] = DOP853
+    method: Any = None
 
     def __post_init__(self):
         for name in ("rtol", "atol"):
             as_positive_float(name, getattr(self, name))
+        from scipy.integrate import DOP853, OdeSolver  # here and below, because it is slow to import
+
+        if self.method is None:
+            object.__setattr__(self, "method", DOP853)
         if not (isinstance(self.method, type) and issubclass(self.method, OdeSolver)):
             raise TypeError(f"method must be a solver class such as scipy.integrate.Radau, got {self.method!r}")
         check_rule(self)
@@ -129,6 +134,8 @@ class AdaptiveFlow(SystemDefaults):
 
     @one_blas_thread
     def _solve(self, slope, start):
+        from scipy.integrate import solve_ivp
+
         with np.errstate(over="ignore", invalid="ignore"):
             solution = solve_ivp(
                 slope, (0.0, self.dt), start, method=self.method, rtol=self.rtol, atol=self.atol, t_eval=[self.dt]

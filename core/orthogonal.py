@@ -2,8 +2,6 @@
 
 import numpy as np
 from numba import njit
-from scipy.linalg.blas import dsyrk, dtrsm, ssyrk, strsm
-from scipy.linalg.lapack import dgeqrf, dorgqr, dpotrf, sgeqrf, sorgqr, spotrf
 
 from penstock.threads import one_blas_thread
 
@@ -41,6 +39,8 @@ def renormalise(V, logs):
 
 @one_blas_thread
 def _householder(V, logs):
+    from scipy.linalg.lapack import dgeqrf, dorgqr, sgeqrf, sorgqr  # here, because it is slow to import
+
     geqrf, orgqr = (sgeqrf, sorgqr) if V.dtype == np.float32 else (dgeqrf, dorgqr)
     factor, tau, _, _ = geqrf(V.T, lwork=_BLOCK * len(V), overwrite_a=True)
     _take_logs(factor, logs)
@@ -63,6 +63,9 @@ def _take_logs(factor, logs):
 @one_blas_thread
 def _cholesky(V, logs):
     """Return whether the Gram matrix has a Cholesky factor above its rounding; if not, V is untouched."""
+    from scipy.linalg.blas import dsyrk, dtrsm, ssyrk, strsm
+    from scipy.linalg.lapack import dpotrf, spotrf
+
     syrk, potrf, trsm = (ssyrk, spotrf, strsm) if V.dtype == np.float32 else (dsyrk, dpotrf, dtrsm)
     gram = syrk(1.0, V.T, trans=True)
     rounding = 4 * np.sqrt(V.shape[1]) * np.finfo(V.dtype).eps * np.diagonal(gram)
