@@ -16,6 +16,7 @@ from penstock.analysis.roots import (
     draw_starts,
     frozen_inputs,
     given_states,
+    kinds,
     levenberg_marquardt,
     solve,
     some_seem_missing,
@@ -113,8 +114,7 @@ class FixedPoints:
     @property
     def kinds(self) -> np.ndarray:
         """The class of every point: 'stable', 'saddle', 'unstable', 'marginal' (largest |mu| is 1); shape (F,)."""
-        index, n = self.indices, self.points.shape[1]
-        return np.select([self.stable, index == 0, index == n], ["stable", "marginal", "unstable"], "saddle")
+        return kinds(self.stable, self.indices, self.points.shape[1])
 
     @property
     def isolated(self) -> np.ndarray:

@@ -14,6 +14,7 @@ from penstock.analysis.roots import (
     distinct_roots,
     draw_starts,
     given_states,
+    kinds,
     rounding,
     same_root,
     solve,
@@ -95,8 +96,7 @@ class PeriodicOrbits:
     @property
     def kinds(self) -> np.ndarray:
         """'stable', 'saddle', 'unstable' or 'marginal' (largest modulus is 1); shape (K,)."""
-        index, n = self.indices, self.multipliers.shape[1]
-        return np.select([self.stable, index == 0, index == n], ["stable", "marginal", "unstable"], "saddle")
+        return kinds(self.stable, self.indices, self.multipliers.shape[1])
 
     @property
     def exponents(self) -> np.ndarray:

@@ -203,6 +203,11 @@ def _dense(matrix):
     return np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix, np.float64)
 
 
+def kinds(stable, index, n_units):
+    """Name solutions by the number of their unstable directions, `index`; a marginal one is neither stable nor not."""
+    return np.select([stable, index == 0, index == n_units], ["stable", "marginal", "unstable"], "saddle")
+
+
 # Starts
 
 

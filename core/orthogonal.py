@@ -5,7 +5,7 @@ from numba import njit
 
 from penstock.threads import one_blas_thread
 
-__all__ = ["gram_schmidt", "orthonormalise", "renormalise"]
+__all__ = ["orthonormalise", "renormalise"]
 
 FEW = 12
 """Up to so many vectors Gram-Schmidt beats LAPACK (measured, see `performance.md`)."""
@@ -79,9 +79,9 @@ def _cholesky(V, logs):
     return True
 
 
-@njit(error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"})
-def gram_schmidt(V, logs):
-    """Modified Gram-Schmidt with a second pass over the rows of V, in place; a leaf for other kernels."""
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"})
+def _gram_schmidt(V, logs):
+    """Modified Gram-Schmidt with a second pass over the rows of V, in place."""
     k, n = V.shape
     rounding = 1e-12 if V.itemsize == 4 else 5e-30  # (10 eps)^2
     for i in range(k):
@@ -107,8 +107,3 @@ def gram_schmidt(V, logs):
             scale = V.dtype.type(1 / np.sqrt(after))
             for j in range(n):
                 v[j] *= scale
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _gram_schmidt(V, logs):
-    gram_schmidt(V, logs)

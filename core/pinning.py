@@ -34,7 +34,7 @@ __all__ = ["specialise"]
 LARGEST_ARRAY = 10**6
 """Bytes up to which Numba freezes a global array; it reads larger ones anew, and cannot cache the function."""
 
-OWN_SOURCES = ("matvec.py", "orthogonal.py", "pinning.py", "rules.py", "vmath.py")
+OWN_SOURCES = ("matvec.py", "pinning.py", "rules.py", "vmath.py")
 """Our own files that a kernel of this package, or a user's function, may take compiled functions from."""
 
 KEPT_FILES = 200

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -21,8 +22,30 @@ from penstock.weights import uniform
 __all__ = ["ESN"]
 
 
+class Weighted(SystemDefaults):
+    """A network with recurrent weights W (…, N) and input weights W_in (…, m), whose sizes and type are theirs."""
+
+    W: Any
+    W_in: Any
+
+    @property
+    def n_units(self):
+        """Number of units N."""
+        return self.W.shape[1]
+
+    @property
+    def n_inputs(self):
+        """Number of input channels m."""
+        return self.W_in.shape[1]
+
+    @property
+    def dtype(self):
+        """Type of the states: that of W."""
+        return self.W.dtype
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class ESN(SystemDefaults):
+class ESN(Weighted):
     """Run an echo-state network with leaky units.
 
     x_t = (1 - a) x_{t-1} + a f(W x_{t-1} + W_in u_t + b), with leak a in (0, 1] and activation f.
@@ -128,21 +151,6 @@ class ESN(SystemDefaults):
         if spectral_radius is None or spectral_radius > 1 or scale is not scale_spectral_radius:
             warn_at_origin(repr(esn), esn._linear_part())
         return esn
-
-    @property
-    def n_units(self):
-        """Number of units N."""
-        return self.W.shape[0]
-
-    @property
-    def n_inputs(self):
-        """Number of input channels m."""
-        return self.W_in.shape[1]
-
-    @property
-    def dtype(self):
-        """Type of the states: that of W."""
-        return self.W.dtype
 
     def __repr__(self):
         leak = self.leak if np.ndim(self.leak) == 0 else f"{np.min(self.leak):.3g}…{np.max(self.leak):.3g}"

@@ -19,6 +19,7 @@ from penstock.reservoirs.drawing import (
     warn_at_origin,
 )
 from penstock.reservoirs.esn import (
+    Weighted,
     as_dtype,
     check_rate_arrays,
     close_loop,
@@ -28,41 +29,23 @@ from penstock.reservoirs.esn import (
     to_dense,
 )
 from penstock.scaling import scale_spectral_radius, spectral_norm
-from penstock.system import SystemDefaults
 from penstock.vmath import activate, activation_code, activation_slope, all_finite, slopes, tanh
 from penstock.weights import orthogonal, uniform
 
 __all__ = ["ES2N", "EuSN", "ResESN"]
 
 
-class _Residual(SystemDefaults):
+class _Residual(Weighted):
     """x_t = A x_{t-1} + g f(R x_{t-1} + W_in u_t + b): what the three models of this file share.
 
     A subclass gives `_skip` (A), `_gain` (g) and `_recurrent` (R).
     """
 
-    W: Any
-    W_in: Any
     bias: Any
     activation: Any = staticmethod(tanh)
     _skip: Any
     _gain: Any
     _recurrent: Any
-
-    @property
-    def n_units(self):
-        """Number of units N."""
-        return self.W.shape[0]
-
-    @property
-    def n_inputs(self):
-        """Number of input channels m."""
-        return self.W_in.shape[1]
-
-    @property
-    def dtype(self):
-        """Type of the states: that of W."""
-        return self.W.dtype
 
     def step(self, x, u):
         """Return the next state: (n,), (m,) -> (n,)."""

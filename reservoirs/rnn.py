@@ -8,16 +8,24 @@ from numba import njit
 
 from penstock.checks import as_finite_array, as_matrix
 from penstock.matvec import add_matvec, affine, kernel_form, matmul_rows
-from penstock.reservoirs.esn import ESN, as_dtype, close_loop, describe_matrix, run_batch, set_fields, to_dense
+from penstock.reservoirs.esn import (
+    ESN,
+    Weighted,
+    as_dtype,
+    close_loop,
+    describe_matrix,
+    run_batch,
+    set_fields,
+    to_dense,
+)
 from penstock.reservoirs.stack import Stack
-from penstock.system import SystemDefaults
 from penstock.vmath import activate, all_finite, relu, sigmoid, tanh
 
 __all__ = ["GRU", "rnn_from_torch"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class GRU(SystemDefaults):
+class GRU(Weighted):
     """Run a network of gated recurrent units, by the convention of PyTorch and cuDNN.
 
     r = sigmoid(W_r x + V_r u + b_r), z = sigmoid(W_z x + V_z u + b_z), c = tanh(V_c u + b_c + r (W_c x + d)),
@@ -78,21 +86,6 @@ class GRU(SystemDefaults):
         if W_direct is not None:
             W_direct = to_dense(as_matrix("W_direct", W_direct, (n_units, n_units), dtype))
         set_fields(self, W=W, W_in=W_in, bias=bias, recurrent_bias=recurrent_bias, W_direct=W_direct)
-
-    @property
-    def n_units(self):
-        """Number of units N."""
-        return self.W.shape[1]
-
-    @property
-    def n_inputs(self):
-        """Number of input channels m."""
-        return self.W_in.shape[1]
-
-    @property
-    def dtype(self):
-        """Type of the states: that of W."""
-        return self.W.dtype
 
     def __repr__(self):
         return f"GRU(n_units={self.n_units}, n_inputs={self.n_inputs}, W={describe_matrix(self.W)}, {self.dtype})"

@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 
-LEAVES = ("vmath.py", "matvec.py", "orthogonal.py")
+LEAVES = ("vmath.py", "matvec.py")
 
 
 def _source_hash() -> str:
