@@ -7,6 +7,7 @@ import numpy as np
 
 from penstock.analysis.embedding import as_columns
 from penstock.checks import as_finite_array, as_inputs, as_int, as_positive_float
+from penstock.metrics import relative_error, valid_steps
 from penstock.progress import track
 from penstock.system import as_system
 from penstock.threads import one_blas_thread
@@ -296,18 +297,13 @@ def valid_prediction_time(truth, forecast, *, threshold=0.4, dt=1.0, exponent=No
     threshold, dt = as_positive_float("threshold", threshold), as_positive_float("dt", dt)
     exponent = None if exponent is None else as_positive_float("exponent", exponent)
     scale = _size(truth) if scale is None else as_positive_float("scale", scale)
-    with np.errstate(over="ignore", invalid="ignore"):
-        error = np.linalg.norm(forecast - truth, axis=2) / scale
-    broken = np.logical_or.accumulate(~np.isfinite(error), axis=1)
-    error = np.where(broken, np.inf, error)
-    wrong = error > threshold
-    exceeded = wrong.any(axis=1)
-    steps = np.where(exceeded, wrong.argmax(axis=1), error.shape[1])
+    error = relative_error(truth, forecast, scale)
+    steps = valid_steps(error, threshold)
     return ValidPredictionTime(
         steps=steps,
         time=steps * dt,
         lyapunov_times=None if exponent is None else steps * dt * exponent,
-        exceeded=exceeded,
+        exceeded=(error > threshold).any(axis=1),
         error=error,
         scale=scale,
         threshold=threshold,

@@ -3,20 +3,30 @@
 from penstock import metrics, scaling, weights
 from penstock.adapters import Flow, Map
 from penstock.adaptive import AdaptiveFlow
+from penstock.closed_loop import ClosedLoop, PassThrough
 from penstock.laws import Normal, Signs, Uniform
 from penstock.lure import LureBlock
+from penstock.online import LMS, NLMS, RLS
 from penstock.readout import Readout, ridge
+from penstock.ridge_regression import Ridge
+from penstock.store import load, save
 from penstock.system import System, SystemDefaults, as_system
 from penstock.torch_cell import TorchCell
 from penstock.vmath import exp, identity, relu, sigmoid, tanh
 
 __all__ = [
+    "LMS",
+    "NLMS",
+    "RLS",
     "AdaptiveFlow",
+    "ClosedLoop",
     "Flow",
     "LureBlock",
     "Map",
     "Normal",
+    "PassThrough",
     "Readout",
+    "Ridge",
     "Signs",
     "System",
     "SystemDefaults",
@@ -25,9 +35,11 @@ __all__ = [
     "as_system",
     "exp",
     "identity",
+    "load",
     "metrics",
     "relu",
     "ridge",
+    "save",
     "scaling",
     "sigmoid",
     "tanh",

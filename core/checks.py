@@ -65,6 +65,8 @@ def as_fraction(name: str, value) -> float:
 def as_finite_array(name: str, value, dtype=np.float64, ndim: int | tuple[int, ...] | None = None) -> np.ndarray:
     """Return `value` as a finite C-ordered array of `dtype`, of one of the allowed numbers of dimensions."""
     array = _as_real(name, value)
+    if sp.issparse(array):
+        raise TypeError(f"{name} must be a dense array, got a sparse one; give {name}.toarray()")
     allowed = (ndim,) if isinstance(ndim, int) else ndim
     if allowed is not None and array.ndim not in allowed:
         raise ValueError(f"{name} must have {' or '.join(map(str, allowed))} dimensions, got shape {array.shape}")

@@ -1,14 +1,14 @@
 """Errors of predictions, each under its own name: papers print different quantities under "NRMSE".
 
-Every function takes the target first, both arrays of shape (T,) or (T, d), and returns one float that does not change
-when target and prediction are multiplied by the same number.
+Every function takes the target first. The first four take arrays of shape (T,) or (T, d) and return one float that does
+not change when target and prediction are multiplied by the same number; the last two follow forecasts step by step.
 """
 
 import numpy as np
 
 from penstock.checks import as_finite_array
 
-__all__ = ["nrmse_rms", "nrmse_std", "nrmse_total_variance", "r2"]
+__all__ = ["nrmse_rms", "nrmse_std", "nrmse_total_variance", "r2", "relative_error", "valid_steps"]
 
 
 def nrmse_rms(target, prediction) -> float:
@@ -128,6 +128,40 @@ def r2(target, prediction) -> float:
     0.5
     """
     return float(1.0 - _unexplained(target, prediction).mean())
+
+
+def relative_error(target, prediction, scale) -> np.ndarray:
+    """Return the Euclidean error at every step in units of `scale`: (…, T, d), (…, T, d) -> (…, T).
+
+    ‖y_t - p_t‖ / scale. Infinite from where a prediction stops being finite.
+
+    Parameters
+    ----------
+    target, prediction : array, shape (…, T, d)
+        What was asked for and what was answered.
+    scale : float
+        Size of the series, for example sqrt(mean ‖y - mean y‖²).
+
+    Examples
+    --------
+    >>> relative_error([[0.0, 0.0], [1.0, 1.0]], [[3.0, 4.0], [1.0, 1.0]], 10.0)
+    array([0.5, 0. ])
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = np.linalg.norm(np.asarray(prediction, np.float64) - np.asarray(target, np.float64), axis=-1) / scale
+    return np.where(np.logical_or.accumulate(~np.isfinite(error), axis=-1), np.inf, error)
+
+
+def valid_steps(error, threshold=0.4) -> np.ndarray:
+    """Return the number of steps before an error (…, T) first exceeds the threshold; all T if it never does.
+
+    Examples
+    --------
+    >>> valid_steps(np.array([0.1, 0.3, 0.5, 0.2]))
+    array(2)
+    """
+    wrong = np.asarray(error) > threshold
+    return np.asarray(np.where(wrong.any(axis=-1), wrong.argmax(axis=-1), wrong.shape[-1]))
 
 
 def _pair(target, prediction):

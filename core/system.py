@@ -185,6 +185,32 @@ class SystemDefaults:
             raise FloatingPointError(f"the tangents overflowed within {len(u)} steps; push fewer steps at a time")
         return x, rows.T
 
+    def close(self, W_out, offset=0.0):
+        """Feed a readout R back into the last inputs: x_t = F(x_{t-1}, [u_t, R(x_{t-1})]).
+
+        Parameters
+        ----------
+        W_out : Readout, array of shape (k, n_observed), or callable
+            The readout, its weights, or any function of states (…, n_observed) with values (…, k).
+        offset : float or array, shape (k,)
+            Constant part, where `W_out` are weights.
+
+        Returns
+        -------
+        System
+            Autonomous if k is the number of inputs. Start it from the last state of the driven system.
+        """
+        from penstock.closed_loop import ClosedLoop
+        from penstock.readout import Readout
+
+        return ClosedLoop(self, W_out if callable(W_out) else Readout(np.atleast_2d(W_out), offset))
+
+    def save(self, path):
+        """Write the system to one file; see `penstock.save`."""
+        from penstock.store import save
+
+        save(self, path)
+
     def lure_blocks(self):
         """Return the layers as `LureBlock`s, from the input up; none if the model has no such form."""
         return ()

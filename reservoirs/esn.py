@@ -183,9 +183,12 @@ class ESN(Weighted):
 
         Returns
         -------
-        ESN
-            Without inputs. Start it from the last state of the driven network: ``closed.run(500, x0=states[-1])``.
+        System
+            Without inputs: an ESN, or for sparse W a `ClosedLoop`, which keeps it sparse. Start it from the last state
+            of the driven network: ``closed.run(500, x0=states[-1])``.
         """
+        if hasattr(self.W, "nnz"):
+            return super().close(W_out, offset)
         W, W_in, bias = close_loop(self.W, self.W_in, self.bias, W_out, offset)
         return ESN(W, W_in, bias, self.leak, self.activation)
 
@@ -230,6 +233,10 @@ class ESN(Weighted):
             return _run_series(self._fields, code, u, x0, out)
         kernels = (_run_batch_dense, _run_batch_sparse, _run_each)
         return run_batch(self._fields[0], kernels, self._fields, code, u, x0, out)
+
+    def _run_fed(self, W_out, offset, u, x, out):
+        """Fill `out` with the states when the last inputs are W_out x + offset; as `_run`, for one series."""
+        return _run_fed(self._fields, activation_code(self.activation), W_out, offset, u, x, out)
 
     def _push(self, x, u, V, dU, tape):
         _push_series(self._fields, activation_code(self.activation), u, x, V, dU, tape)
@@ -337,6 +344,19 @@ def _run_series(esn, code, u, x, out):
             x[i] = keep[i] * x[i] + leak[i] * z[i]
             row[i] = x[i]
     return not all_finite(x)  # a unit that is not finite once stays so
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _run_fed(esn, code, W_out, offset, u, x, out):
+    """Run one series whose last inputs are offset + W_out x; return whether a state was not finite."""
+    m = u.shape[1]
+    drive = np.empty((1, m + offset.size), x.dtype)
+    fed = drive[0, m:]
+    for t in range(u.shape[0]):
+        drive[0, :m] = u[t]
+        affine(W_out, x, offset, fed)
+        _run_series(esn, code, drive, x, out[t : t + 1])
+    return not all_finite(x)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -88,6 +88,10 @@ class _Residual(Weighted):
         kernels = (_run_batch_dense, _run_batch_sparse, _run_each)
         return run_batch(self._fields[2], kernels, self._fields, code, u, x0, out)
 
+    def _run_fed(self, W_out, offset, u, x, out):
+        """Fill `out` with the states when the last inputs are W_out x + offset; as `_run`, for one series."""
+        return _run_fed(self._fields, activation_code(self.activation), W_out, offset, u, x, out)
+
     def _push(self, x, u, V, dU, tape):
         _push_series(self._fields, activation_code(self.activation), u, x, V, dU, tape)
 
@@ -456,6 +460,19 @@ def _run_series(model, code, u, x, out):
             x[i] = y[i]
             row[i] = y[i]
     return not all_finite(x)  # a unit that is not finite once stays so
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _run_fed(model, code, W_out, offset, u, x, out):
+    """Run one series whose last inputs are offset + W_out x; return whether a state was not finite."""
+    m = u.shape[1]
+    drive = np.empty((1, m + offset.size), x.dtype)
+    fed = drive[0, m:]
+    for t in range(u.shape[0]):
+        drive[0, :m] = u[t]
+        affine(W_out, x, offset, fed)
+        _run_series(model, code, drive, x, out[t : t + 1])
+    return not all_finite(x)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -6,19 +6,28 @@ import numpy as np
 from scipy.sparse import csr_array
 
 import penstock
-from penstock import Map
+from penstock import Flow, Map, Readout
+from penstock.closed_loop import ClosedLoop, PassThrough
 from penstock.reservoirs import (
     ES2N,
     ESN,
     GRU,
+    NVAR,
     PLRNN,
+    AdaptiveNVAR,
+    Assembly,
+    Conceptor,
+    Conceptored,
     DeepESN,
     DeepResESN,
+    EIReservoir,
     EuSN,
+    Hybrid,
     ResESN,
     ResRMN,
     ShallowPLRNN,
     Stack,
+    symmetric_module,
 )
 from penstock.weights import eye, permutation, ring, sparse
 
@@ -46,6 +55,12 @@ def _uniform(*shapes, seed=7):
     return [rng.uniform(-1, 1, shape) for shape in shapes]
 
 
+def _excitatory_inhibitory():
+    weights, W_in, threshold = _uniform((N, N), (N, M), N)
+    inhibits = np.arange(N) % 4 == 0
+    return EIReservoir(0.1 * abs(weights) * ~inhibits, 0.3 * abs(weights) * inhibits, W_in, 4.0, threshold)
+
+
 def _gru(W_form=np.asarray, direct=False):
     W, W_in, bias, recurrent_bias, W_direct = _uniform((3 * N, N), (3 * N, M), 3 * N, N, (N, N))
     return GRU(W_form(0.3 * W), W_in, bias, recurrent_bias, 0.1 * W_direct if direct else None)
@@ -59,6 +74,22 @@ def _plrnn(n_linear=0, W_form=np.asarray, full=False):
 def _shallow(clipped, W_form=np.asarray):
     A, W1, W2, h1, h2, W_in = _uniform(N, (N, 34), (34, N), N, 34, (N, M))
     return ShallowPLRNN(0.5 * A, W_form(0.1 * W1), 0.3 * W2, h1, h2, W_in, clipped)
+
+
+def _hybrid_with_flow(n_outside):
+    """A rotating flow of two variables, pushed by inputs from outside, as the model."""
+    model = Flow(
+        lambda x, u: np.stack([x[1], -np.sin(x[0])]) + (0.3 * u[0] if n_outside else 0.0),
+        n_units=2,
+        n_inputs=n_outside,
+        dt=0.1,
+    )
+    return Hybrid(ESN.random(N, n_inputs=4 + n_outside, leak=0.5, bias_scaling=0.2, seed=3), model)
+
+
+def _conceptored(system):
+    states = np.random.default_rng(8).uniform(-1, 1, (15, system.n_units))
+    return Conceptored(system, Conceptor.of(states, aperture=4.0))
 
 
 MODELS = {
@@ -87,6 +118,8 @@ MODELS = {
     "Stack below ResRMN": lambda: Stack([ESN.random(6, **SHARED), _memory_on(6)]),
     "fed stack below fed stack": lambda: Stack([_memory_on(M), _memory_on(9 + M)], feed_input=True),
     "ResRMN": lambda: ResRMN.random(11, n_memory=10, memory_radius=0.9, alpha=0.8, beta=0.2, **SHARED),
+    "EIReservoir": lambda: EIReservoir.random(N, n_inputs=M, input_fraction=1.0, gain=4.0, threshold=0.1, seed=3),
+    "EIReservoir dense": _excitatory_inhibitory,
     "GRU": _gru,
     "GRU sparse": lambda: _gru(csr_array),
     "GRU direct": lambda: _gru(direct=True),
@@ -97,8 +130,28 @@ MODELS = {
     "ShallowPLRNN": lambda: _shallow(False),
     "ShallowPLRNN clipped": lambda: _shallow(True),
     "ShallowPLRNN sparse": lambda: _shallow(True, csr_array),
+    "NVAR": lambda: NVAR(M),
+    "NVAR skips": lambda: NVAR(M, n_delays=3, skip=2, orders=(1, 3)),
+    "NVAR cubic only": lambda: NVAR(M, n_delays=1, orders=(3,)),
+    "AdaptiveNVAR": lambda: AdaptiveNVAR.random(M, n_delays=3, skip=2, n_hidden=7, n_features=5, seed=3),
+    "Hybrid flow": lambda: _hybrid_with_flow(0),
+    "Hybrid rule": lambda: Hybrid(
+        ESN.random(N, **(SHARED | {"n_inputs": 3})), lambda U: np.sin(U[:, :1] * U[:, 1:]), n_inputs=M
+    ),
+    "closed on one channel": lambda: ClosedLoop(
+        ESN.random(N, leak=0.3, **{**SHARED, "n_inputs": M + 1}), Readout(_uniform((1, N))[0] / N, 0.1)
+    ),
+    "inputs kept": lambda: PassThrough(ESN.random(N, leak=0.3, **SHARED), M),
+    "Assembly": lambda: Assembly.random(N, coupling_radius=5.0, **SHARED),
+    "Assembly symmetric": lambda: Assembly.random(
+        N, n_modules=2, module=symmetric_module, activation=penstock.sigmoid, coupling_radius=5.0, **SHARED
+    ),
+    "Assembly of seven": lambda: Assembly.random(N, n_modules=7, coupling_radius=50.0, **SHARED),
+    "Assembly of one": lambda: Assembly.random(N, n_modules=1, **SHARED),
     "Stack of GRUs": lambda: Stack([_gru(), GRU(*_uniform((27, 9), (27, N)))]),
     "PLRNN below ShallowPLRNN": lambda: Stack(
         [_plrnn(), ShallowPLRNN(*_uniform(9, (9, 5), (5, 9), 9, 5), W_in=0.1 * _uniform((9, N))[0], clipped=True)]
     ),
+    "Conceptored ESN": lambda: _conceptored(ESN.random(N, leak=0.3, **SHARED)),
+    "Conceptored Stack": lambda: _conceptored(Stack([ESN.random(12, leak=0.5, **SHARED), _map_layer()])),
 }

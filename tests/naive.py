@@ -86,3 +86,93 @@ def shallow_plrnn_states(A, W1, W2, h1, h2, W_in, clipped, u, x0):
         z = A * z + W1 @ hidden + h1 + W_in @ u_t
         states.append(z)
     return np.array(states)
+
+
+def adapt_inhibition_naively(network, u, targets, deltas, washout, start, hebbian):
+    """A^I_ij += delta (r_i - rho_i), times the previous r_j if `hebbian`, on existing links, never below 0."""
+    A_E, A_I = network.excitation, np.array(network.inhibition)
+    links, n, errors = np.argwhere(A_I > 0), len(start), []
+    for delta in deltas:
+        r, rates = np.array(start), []
+        for t, u_t in enumerate(u):
+            drive = A_E @ r - A_I @ r + network.W_in @ u_t - network.threshold
+            new = np.array([1 / (1 + np.exp(-network.gain * drive[i])) for i in range(n)])
+            if t >= washout:
+                for i, j in links:
+                    A_I[i, j] = max(0.0, A_I[i, j] + delta * (new[i] - targets[i]) * (r[j] if hebbian else 1.0))
+                rates.append(new)
+            r = new
+        errors.append(np.abs(np.mean(rates, axis=0) - targets).mean())
+    return A_I, np.array(errors)
+
+
+def adapt_gains_naively(activation, W, W_in, bias, leak, u, start, mean, std, eta, epochs, washout):
+    """y = f(a net + b); b += d, a += eta / a + d net, with d by the law that suits the activation."""
+    f, var = ACTIVATIONS[activation][0], std**2
+    a, b, outputs = np.ones(len(start)), np.array(bias, float), []
+    for _ in range(epochs):
+        x, seen = np.array(start), []
+        for t, u_t in enumerate(u):
+            net = W @ x + W_in @ u_t
+            y = f(a * net + b)
+            x = (1 - leak) * x + leak * y
+            if t >= washout:
+                normal = -eta * (-mean / var + (y / var) * (2 * var + 1 - y**2 + mean * y))
+                exponential = eta * (1 - (2 + 1 / mean) * y + y**2 / mean)
+                d = normal if activation == "tanh" else exponential
+                a, b = a + eta / a + d * net, b + d
+                seen.append(y)
+        outputs.append(seen)
+    return a, b, np.array(outputs)
+
+
+def learn_locally_naively(rule, activation, W, W_in, bias, leak, u, start, eta, kappa, epochs, washout):
+    """Hebb: eta y x; Oja: eta y (x - y w); BCM: eta y (y - theta) x, theta a running mean of y². On existing links."""
+    f, links, n = ACTIVATIONS[activation][0], W != 0, len(start)
+    W, theta = np.array(W, float), np.zeros(n)
+    for _ in range(epochs):
+        x = np.array(start)
+        for t, u_t in enumerate(u):
+            y = (1 - leak) * x + leak * f(W @ x + W_in @ u_t + bias)
+            if t >= washout:
+                for i in range(n):
+                    change = {
+                        "hebbian": eta * y[i] * x,
+                        "oja": eta * y[i] * (x - y[i] * W[i]),
+                        "bcm": eta * y[i] * (y[i] - theta[i]) * x,
+                    }[rule]
+                    W[i] += np.where(links[i], change, 0.0)
+            theta = theta + kappa * (y**2 - theta)
+            x = y
+    return W
+
+
+def nvar_features(u, n_delays, skip, orders):
+    """All different products of p of the values u_t, u_{t-s}, …, for every p of orders; before the series lies zero."""
+    rows = []
+    for t in range(len(u)):
+        taps = [value for k in range(n_delays) for value in (u[t - k * skip] if t >= k * skip else 0 * u[0])]
+        products = {1: [(i,) for i in range(len(taps))]}
+        for p in range(2, max(orders) + 1):
+            products[p] = [(*left, i) for left in products[p - 1] for i in range(left[-1], len(taps))]
+        rows.append([np.prod([taps[i] for i in chosen]) for p in orders for chosen in products[p]])
+    return np.array(rows)
+
+
+def next_generation_forecast(series, settings, first):
+    """Train on the increments and forecast, as the scripts of next-generation reservoir computing do.
+
+    Return the predictions of the training steps, and the forecast, whose first value is the last known one.
+    """
+    s, d = settings, series.shape[1]
+    rows = nvar_features(series[: first + s.n_train], s.n_delays, s.skip, s.orders)[first - 1 : -1]
+    constant = [1.0] if s.constant else []
+    X = np.array([[*constant, *row] for row in rows])
+    steps = series[first : first + s.n_train] - series[first - 1 : first + s.n_train - 1]
+    W = steps.T @ X @ np.linalg.pinv(X.T @ X + s.alpha * np.eye(X.shape[1]))
+    values = list(series[first + s.n_train - (s.n_delays - 1) * s.skip - 1 : first + s.n_train])
+    known = len(values)
+    while len(values) < known + s.n_test - 1:
+        row = nvar_features(np.array(values[-known:]), s.n_delays, s.skip, s.orders)[-1]
+        values.append(values[-1] + W @ [*constant, *row])
+    return series[first - 1 : first + s.n_train - 1] + X @ W.T, np.array(values[known - 1 :]).reshape(-1, d)

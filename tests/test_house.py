@@ -4,17 +4,19 @@ import ast
 import doctest
 import importlib
 import inspect
-import pkgutil
 from pathlib import Path
 
 import pytest
 
-import penstock
-
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("core", "reservoirs", "spiking", "analysis", "data")
 FILES = sorted(file for folder in FOLDERS for file in (ROOT / folder).glob("*.py"))
-MODULES = ["penstock", *(m.name for m in pkgutil.walk_packages(penstock.__path__, "penstock."))]
+MODULES = [
+    ".".join(["penstock", *([] if file.parent.name == "core" else [file.parent.name]), file.stem]).removesuffix(
+        ".__init__"
+    )
+    for file in FILES
+]
 
 
 def imports(tree):

@@ -7,9 +7,11 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
+from scipy.optimize import brentq
 
 from penstock.data import (
     MSO_FREQUENCIES,
+    double_scroll,
     henon,
     kuramoto_sivashinsky,
     logistic,
@@ -20,7 +22,16 @@ from penstock.data import (
     rossler,
 )
 
-WITH_WASHOUT = [mackey_glass, lorenz63, rossler, partial(lorenz96, seed=3), henon, logistic, kuramoto_sivashinsky]
+WITH_WASHOUT = [
+    mackey_glass,
+    lorenz63,
+    rossler,
+    double_scroll,
+    partial(lorenz96, seed=3),
+    henon,
+    logistic,
+    kuramoto_sivashinsky,
+]
 
 
 def production(x, beta=0.2, power=10.0):
@@ -189,6 +200,53 @@ def test_rossler_rests_at_its_fixed_point():
     y = (-c + math.sqrt(c * c - 4 * a * b)) / (2 * a)
     point = [-a * y, y, -y]
     assert_allclose(rossler(50, x0=point, washout=0), np.tile(point, (50, 1)), rtol=0, atol=1e-8)
+
+
+def double_scroll_by_hand(t, s):
+    across = s[0] - s[1]
+    through = across / 3.44 + 2 * 2.25e-5 * math.sinh(11.6 * across)
+    return [s[0] / 1.2 - through, through - s[2], s[1] - 0.193 * s[2]]
+
+
+def test_double_scroll_agrees_with_another_integrator():
+    t, start = np.arange(81) * 0.25, [0.37926545, 0.058339, -0.08167691]
+    expected = solve_ivp(double_scroll_by_hand, (0, 20), start, method="Radau", t_eval=t, rtol=1e-11, atol=1e-12).y.T
+    assert_allclose(double_scroll(81, washout=0), expected, rtol=0, atol=1e-7)  # both errors, grown twelvefold
+
+
+def test_double_scroll_default_accuracy_is_as_stated():
+    t, start = np.arange(201) * 0.25, [0.37926545, 0.058339, -0.08167691]
+    exact = solve_ivp(double_scroll_by_hand, (0, 50), start, method="DOP853", t_eval=t, rtol=3e-14, atol=1e-15).y.T
+    error = np.abs(double_scroll(201, washout=0) - exact)
+    assert error[:41].max() <= 1e-8 and error.max() <= 5e-7
+
+
+def test_double_scroll_rests_where_all_currents_are_equal():
+    """There V2 = r4 I, V1 = r1 I and the diodes carry I."""
+    r1, r4 = 1.2, 0.193
+    current = brentq(lambda i: i - (r1 - r4) * i / 3.44 - 4.5e-5 * math.sinh(11.6 * (r1 - r4) * i), 0.5, 1.2)
+    point = np.array([r1, r4, 1.0]) * current
+    for sign in (-1, 0, 1):
+        orbit = double_scroll(50, x0=sign * point, washout=0)
+        assert_allclose(orbit, np.tile(sign * point, (50, 1)), rtol=0, atol=1e-7)  # 1e-10 a step, grown over 12
+
+
+def test_double_scroll_turns_with_its_start():
+    one, other = double_scroll(200, washout=0), double_scroll(200, x0=(-0.37926545, -0.058339, 0.08167691), washout=0)
+    assert_array_equal(other, -one)
+
+
+def test_double_scroll_without_diodes_is_linear():
+    t, start = 0.25 * np.arange(20), np.array([0.1, -0.2, 0.3])
+    A = np.array([[1 / 1.5 - 1 / 3, 1 / 3, 0], [1 / 3, -1 / 3, -1], [0, 1, -0.2]])
+    expected = [expm(s * A) @ start for s in t]
+    x = double_scroll(20, r1=1.5, r2=3.0, r4=0.2, i_r=0.0, x0=start, washout=0)
+    assert_allclose(x, expected, rtol=0, atol=1e-8)
+
+
+def test_double_scroll_refuses_a_short_circuit():
+    with pytest.raises(ValueError, match="r2 must not be 0"):
+        double_scroll(10, r2=0.0)
 
 
 def test_lorenz96_agrees_with_the_equation_written_as_a_loop():
