@@ -289,7 +289,7 @@ def as_course(system, u, n_steps, washout, x0, seed, min_steps) -> Course:
     else:
         inputs, washout = _free_inputs(system, u, n_steps, washout, min_steps)
         if x0 is None:
-            x0 = for_start.uniform(0, 0.1, system.n_units)
+            x0 = for_start.uniform(0, 0.1, system.n_units) if system.start is None else system.start
     x = as_state(x0, system.n_units, None, system.dtype)
     alone = washout // 2
     try:

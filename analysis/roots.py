@@ -249,7 +249,10 @@ def trajectories(shooting, rng):
     system, n_steps = shooting.system, max(N_STEPS, 8 * shooting.period)
     paths = np.full((N_TRAJECTORIES, n_steps + 1, system.n_units), np.nan)
     sizes = 10.0 ** rng.uniform(-1, 1, (N_TRAJECTORIES, 1))
-    X = paths[:, 0] = sizes * rng.standard_normal((N_TRAJECTORIES, system.n_units))
+    X = sizes * rng.standard_normal((N_TRAJECTORIES, system.n_units))
+    if system.start is not None:
+        X[::4] = system.start + 1e-3 * X[::4]
+    paths[:, 0] = X
     scatter = rng.standard_normal((N_TRAJECTORIES, n_steps, system.n_inputs))
     scatter[1::2] = 0.0
     alive, bound = np.arange(N_TRAJECTORIES), 1e6 * max(1.0, float(np.abs(X).max()))

@@ -463,7 +463,8 @@ def _measure(system, u, inputs, n_samples, settings) -> AlongInput:
     spectrum = lyapunov_spectrum(system, u, 1, **settings)
     x0, progress = settings["x0"], settings["progress"]
     if x0 is None and system.n_inputs == 0:  # the start of the spectrum
-        x0 = generators(settings["seed"], 1)[0].uniform(0, 0.1, system.n_units)
+        drawn = generators(settings["seed"], 1)[0].uniform(0, 0.1, system.n_units)
+        x0 = drawn if system.start is None else system.start
     x0 = as_state(x0, system.n_units, None, system.dtype)
     first = max(spectrum.washout, 1)
     times = np.unique(np.linspace(first, len(inputs) - 1, n_samples).astype(int))

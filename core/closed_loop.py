@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from penstock.checks import as_int
 from penstock.readout import Readout
 from penstock.system import SystemDefaults, as_system
 
@@ -109,7 +110,9 @@ class ClosedLoop(SystemDefaults):
         if isinstance(self.readout, Readout):  # without its checks, for speed and complex numbers
             outputs = x @ self.readout.W_out.T + self.readout.offset
         else:
-            outputs = np.asarray(self.readout(x if x.ndim > 1 else x[None])).reshape(*x.shape[:-1], -1)
+            outputs = np.array(self.readout(x if x.ndim > 1 else x[None]), order="C").reshape(*x.shape[:-1], -1)
+        if self.n_inputs == 0:
+            return outputs
         return np.concatenate([np.broadcast_to(u, (*x.shape[:-1], self.n_inputs)), outputs], axis=-1)
 
     def _run(self, u, x0, out):
@@ -168,9 +171,11 @@ class PassThrough(SystemDefaults):
 
     def __post_init__(self):
         system = as_system(self.system)
-        if not 0 < self.n_kept <= system.n_inputs:
-            raise ValueError(f"n_kept must lie in 1…{system.n_inputs}, the inputs of system, got {self.n_kept}")
+        n_kept = as_int("n_kept", self.n_kept, minimum=0)
+        if not 0 < n_kept <= system.n_inputs:
+            raise ValueError(f"n_kept must lie in 1…{system.n_inputs}, the inputs of system, got {n_kept}")
         object.__setattr__(self, "system", system)
+        object.__setattr__(self, "n_kept", n_kept)
 
     @property
     def n_units(self):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
-from scipy.linalg.blas import dsyr, dsyrk
+import scipy  # its parts load at first use
 
 from penstock.checks import as_finite_array
 
@@ -155,7 +155,7 @@ class Moments:
             root = np.sqrt(weight)[:, None]
             X *= root
             Y *= root
-        self.gram = dsyrk(1.0, X.T, beta=1.0, c=self.gram, overwrite_c=True)
+        self.gram = scipy.linalg.blas.dsyrk(1.0, X.T, beta=1.0, c=self.gram, overwrite_c=True)
         self.cross += X.T @ Y
         self.power += np.einsum("ij,ij->j", Y, Y)
 
@@ -170,7 +170,7 @@ class Moments:
         """Move to the means of both parts, and add the products of the distances between them."""
         total = self.weight + weight
         dx, dy, between = mean_x - self.mean_x, mean_y - self.mean_y, self.weight * weight / total
-        self.gram = dsyr(between, dx, a=self.gram, overwrite_a=True)
+        self.gram = scipy.linalg.blas.dsyr(between, dx, a=self.gram, overwrite_a=True)
         self.cross += between * np.outer(dx, dy)
         self.power += between * dy**2
         self.mean_x += weight / total * dx

@@ -64,6 +64,8 @@ class _Online(Parameters):
         """
         further, flat = hasattr(self, "coef_"), np.asarray(Y).ndim == 1
         X, Y = self._pairs(X, Y, self.coef_.shape if further else None)
+        if further:
+            self._check_learnt()
         self._learn(X, Y, further)
         self.flat_ = self.flat_ if further else flat
         return self
@@ -93,6 +95,16 @@ class _Online(Parameters):
         """Number n of columns of X."""
         self._check_fitted()
         return self.coef_.shape[1]
+
+    def _check_learnt(self):
+        """Raise unless what was learnt has the shapes that kernels rely on: it may come from a file."""
+        for name, shape in self._learnt_shapes(*self.coef_.shape).items():
+            learnt = np.asarray(getattr(self, name))
+            if learnt.shape != shape:
+                raise ValueError(f"{name} must have shape {shape}, got {learnt.shape}; call fit")
+
+    def _learnt_shapes(self, k, n) -> dict[str, tuple[int, ...]]:
+        return {"intercept_": (k,)}
 
     def _check_fitted(self):
         if not hasattr(self, "coef_"):
@@ -185,6 +197,11 @@ class RLS(_Online):
         self.forgetting = forgetting
         self.fit_intercept = fit_intercept
 
+    def _learnt_shapes(self, k, n):
+        groups = len(self.P_)
+        columns = {"intercept_": (k,), "y_mean_": (k,), "group_": (k,)}
+        return {**columns, "P_": (groups, n, n), "x_mean_": (groups, n), "totals_": (groups, 2)}
+
     def _learn(self, X, Y, further):
         alpha, forgetting = as_positive_float("alpha", self.alpha), as_fraction("forgetting", self.forgetting)
         (k, n), seen = (Y.shape[1], X.shape[1]), ~np.isnan(Y)
@@ -259,6 +276,9 @@ class LMS(_Online):
     def __init__(self, learning_rate, *, fit_intercept=True):
         self.learning_rate = learning_rate
         self.fit_intercept = fit_intercept
+
+    def _learnt_shapes(self, k, n):
+        return {"intercept_": (k,), "largest_": (k,)}
 
     def _learn(self, X, Y, further):
         rate = as_positive_float("learning_rate", self.learning_rate)

@@ -15,7 +15,7 @@ class Parameters:
 
     @classmethod
     def _names(cls) -> list[str]:
-        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+        return list(inspect.signature(cls).parameters)
 
     def get_params(self, deep=True) -> dict[str, Any]:
         """Return the parameters by name; with `deep`, those of nested ones too, as ``part__name``."""
@@ -39,11 +39,11 @@ class Parameters:
                 nested.setdefault(name, {})[inner] = value
             else:
                 setattr(self, name, value)
-        for name, inner in nested.items():
+        for name, own in nested.items():
             part = getattr(self, name)
             if not hasattr(part, "set_params"):
                 raise ValueError(f"{name} of {type(self).__name__} has no parameters of its own, got {part!r}")
-            part.set_params(**inner)
+            part.set_params(**own)
         return self
 
     def save(self, path):
@@ -53,7 +53,7 @@ class Parameters:
         save(self, path)
 
     def __repr__(self):
-        defaults = inspect.signature(type(self).__init__).parameters
+        defaults = inspect.signature(type(self)).parameters
         parts = []
         for name in self._names():
             value, default = getattr(self, name), defaults[name].default

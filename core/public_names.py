@@ -8,7 +8,7 @@ from typing import Any
 
 from penstock.params import Parameters
 
-__all__ = ["find", "is_learned_name", "is_named_tuple", "is_record", "linear_model", "public_name"]
+__all__ = ["find", "is_learned_name", "is_named_tuple", "is_record", "linear_model", "may_hold", "public_name"]
 
 TYPES_ONLY = ("penstock", "penstock.reservoirs.series", "penstock.spiking")
 """Modules of whose `__all__` a file may name the classes; of the functions only the activations."""
@@ -32,7 +32,7 @@ def find(name: str) -> Any:
     if method:
         made_by = None if method.startswith("_") else inspect.getattr_static(thing, method, None)
         thing = getattr(thing, method) if isinstance(made_by, classmethod | staticmethod) else None
-    harmless = room not in TYPES_ONLY or getattr(thing, "__module__", None) == "penstock.vmath"
+    harmless = room not in TYPES_ONLY or _is_activation(thing)
     if not inspect.isclass(thing) and not (callable(thing) and harmless):
         raise ValueError(f"{name!r} is no public type or function of this penstock that a file may name")
     return thing
@@ -59,6 +59,20 @@ def linear_model(name: str) -> type | None:
         raise ValueError(f"its readout is scikit-learn's {name}: install scikit-learn") from None
     kind = getattr(models, name) if name in models.__all__ else None
     return kind if inspect.isclass(kind) else None
+
+
+def may_hold(kind, value) -> bool:
+    """Whether a file may give a class this argument: penstock's dataclasses call functions when they are made.
+
+    `ClosedLoop` tries its readout, for one. So what a file gives them may be called only if it is an activation, or an
+    object such as `Readout`; recipes and estimators, which call nothing before `fit`, may hold any public function.
+    """
+    calls = is_dataclass(kind) and kind.__module__.partition(".")[0] == "penstock"
+    return not calls or not callable(value) or is_record(type(value)) or _is_activation(value)
+
+
+def _is_activation(thing) -> bool:
+    return getattr(thing, "__module__", None) == "penstock.vmath"
 
 
 def is_record(kind) -> bool:

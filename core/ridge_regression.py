@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import eigh
+import scipy  # its parts load at first use
 
 from penstock.checks import as_finite_array
 from penstock.moments import Moments, Rows, as_targets, gather
@@ -224,7 +224,7 @@ def _solve(outputs, sums: Moments) -> _Solution:
     """Decompose the Gram matrix, which is overwritten."""
     if not all(np.isfinite(part).all() for part in (sums.gram, sums.cross, sums.power)):
         raise ValueError("X and Y must be numbers whose squares are finite, got sums of squares that are not")
-    w, V = eigh(sums.gram, lower=False, overwrite_a=True, check_finite=False, driver="evd")
+    w, V = scipy.linalg.eigh(sums.gram, lower=False, overwrite_a=True, check_finite=False, driver="evd")
     kept = w > 0.25 * np.sqrt(len(w)) * EPS * w[-1]  # less is the rounding of the largest
     w, V = w[kept], np.ascontiguousarray(V[:, kept])
     D = V.T @ sums.cross

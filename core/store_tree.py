@@ -37,7 +37,15 @@ from scipy.sparse import csr_array
 
 from penstock.adapters import Flow, Map
 from penstock.adaptive import AdaptiveFlow
-from penstock.public_names import find, is_learned_name, is_named_tuple, is_record, linear_model, public_name
+from penstock.public_names import (
+    find,
+    is_learned_name,
+    is_named_tuple,
+    is_record,
+    linear_model,
+    may_hold,
+    public_name,
+)
 from penstock.system import _Given
 from penstock.torch_cell import TorchCell
 
@@ -145,6 +153,12 @@ class Encoder:
         named = self._type(type(value), where)
         given, learned = _state(value, where)
         node = {**named, "fields": self._each(given, where), "learned": self._each(learned, where)}
+        for name, part in given.items():
+            if not may_hold(type(value), part):
+                raise TypeError(
+                    f"{_text((*where, name))} must be an object or an activation to be stored in a "
+                    f"{type(value).__name__}, got the function {part!r}"
+                )
         self._numbers[id(value)] = len(self._numbers)
         return node
 
@@ -302,6 +316,11 @@ class Decoder:
         given = self._each(node["fields"], where)
         learned = self._each(node["learned"], where)
         _check_fields(kind, given, self._complete, where)
+        for name, part in given.items():
+            if not may_hold(kind, part):
+                raise ValueError(
+                    f"{_text((*where, name))}: a file may not give {kind.__name__} a function, got {part!r:.200}"
+                )
         try:
             made = kind(**given)
             left = set(made.get_params(deep=False)) - set(given) if hasattr(made, "get_params") else ()

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
+from copy import copy
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -81,6 +82,7 @@ class SystemDefaults:
     dt: float = 1.0
     observed: slice = slice(None)
     dtype: np.dtype = np.dtype(np.float64)
+    start: np.ndarray | None = None  # where an analysis of an autonomous system begins; None to draw a state
 
     def step(self, x, u):
         """Return the next state: (n,), (m,) -> (n,)."""
@@ -210,6 +212,15 @@ class SystemDefaults:
         from penstock.store import save
 
         save(self, path)
+
+    def starting_at(self, x0):
+        """Return the same system, whose analyses begin at `x0` (n_units,) where they would else draw a state.
+
+        A trained closed loop may have other attractors than the one it was trained on; `run` still starts from zero.
+        """
+        system = copy(self)
+        object.__setattr__(system, "start", as_state(x0, self.n_units, None, self.dtype))
+        return system
 
     def lure_blocks(self):
         """Return the layers as `LureBlock`s, from the input up; none if the model has no such form."""

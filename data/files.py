@@ -37,7 +37,7 @@ class Table(NamedTuple):
 
 
 def read_series(path, *, columns=None, delimiter=None, header=None, decimal=".", encoding="utf-8-sig") -> Table:
-    """Read a series from a table of text (.csv, .txt, .dat, …), an .npy or an .npz file as `Table`.
+    r"""Read a series from a table of text (.csv, .txt, .dat, …), an .npy or an .npz file as `Table`.
 
     A row of the table is a step. Lines that begin with # and empty lines before the first row and after the last are
     left out. An empty cell, NA, N/A, NaN, null, None or ? is a missing value and becomes NaN; anything else that is
@@ -53,7 +53,8 @@ def read_series(path, *, columns=None, delimiter=None, header=None, decimal=".",
         Names or positions of the columns to read, in this order; for an .npz file names of its arrays. By default
         all, which must then be numbers: name those you want if others hold dates or remarks.
     delimiter : str, optional
-        What separates cells; by default tab, semicolon, comma or white space, the first of them in the first row.
+        The character between cells, a blank for any white space; by default tab, semicolon, comma or blank, the first
+        of them that splits the first rows.
     header : bool, optional
         Whether the first row names the columns; by default it does if it has words and no number.
     decimal : str
@@ -69,7 +70,8 @@ def read_series(path, *, columns=None, delimiter=None, header=None, decimal=".",
     Raises
     ------
     ValueError
-        If a cell is not a number, rows differ in length, a column is not there, or the file is damaged.
+        If a cell is not a number, rows differ in length, a column is not there, the file is damaged, or an argument is
+        outside its range.
     OSError
         If the file cannot be opened.
 
@@ -86,13 +88,15 @@ def read_series(path, *, columns=None, delimiter=None, header=None, decimal=".",
     array([[0.5, 3. ],
            [nan, 4. ]])
     """
-    path, columns = Path(path), [columns] if isinstance(columns, str | int) else columns
+    path, columns = Path(path), [columns] if np.isscalar(columns) else columns
     if columns is not None and len(columns) == 0:
         raise ValueError("columns must name at least one column, got none")
     if path.suffix.lower() in (".npy", ".npz"):
         return _from_arrays(path, columns)
     if decimal not in (".", ",") or decimal == delimiter:
         raise ValueError(f'decimal must be "." or "," and not the delimiter, got {decimal!r}')
+    if delimiter is not None and not (isinstance(delimiter, str) and len(delimiter) == 1):
+        raise ValueError(f"delimiter must be one character, got {delimiter!r}; leave it out for cells parted by blanks")
     rows = _rows(path, delimiter, decimal, encoding)
     first = rows[0][1]
     names = tuple(map(str, range(len(first))))
@@ -110,7 +114,7 @@ def read_series(path, *, columns=None, delimiter=None, header=None, decimal=".",
 
 
 def read_ts(path) -> tuple[list[np.ndarray], np.ndarray]:
-    """Read the labelled series of a .ts file of the UCR/UEA archive as a list of (T_i, d) and the labels (n,).
+    r"""Read the labelled series of a .ts file of the UCR/UEA archive as a list of (T_i, d) and the labels (n,).
 
     After a header of lines @name value and the line @data, every line is one series: its channels separated by
     colons, the numbers of each by commas, the label at the end. ? and NaN are missing values.
@@ -145,7 +149,7 @@ def read_ts(path) -> tuple[list[np.ndarray], np.ndarray]:
     (array([[ 2.,  0.],
            [ 1., nan]]), array(['rise', 'fall'], dtype='<U4'))
     """
-    numbered = enumerate(map(str.strip, _text(path, "utf-8").splitlines()), start=1)
+    numbered = enumerate(map(str.strip, _text(path, "utf-8-sig").splitlines()), start=1)
     lines = iter([(number, line) for number, line in numbered if line and not line.startswith("#")])
     header: dict[str, list[str]] = {}
     for _, line in lines:

@@ -13,8 +13,10 @@ NVAR are float64, NVAR learns increments; the hybrid is that of Pathak et al. (2
 the wrong model (beta 5 % too large), restarted at every step from the measured value, rather than one long run of the
 wrong model. The reservoirs have 300 units instead of 512.
 
-One draw of the noise and one network of each kind: differences of a tenth say nothing. The candidates among which the
-validation part chooses were settled on another draw of the noise.
+What to see: without noise, products of delayed values (the equations are made of them) and the physics win by orders of
+magnitude; at 10 % the networks, with and without physics, are ahead; at 30 % the adaptive NVAR holds out longest, while
+over 25 steps the network is at least as good. One draw of the noise and one network of each kind: differences of a
+tenth say nothing. The candidates among which the validation part chooses were settled on another draw of the noise.
 
 Alignment: forecast and truth start at the same step here. In the notebooks beside the paper the networks (echo-state
 and hybrid) were given the first test value as well and their forecast of the second compared with the first, one step
@@ -23,6 +25,9 @@ late, which costs them most at short horizons. The row "ESN, one step late" scor
 
 import warnings
 
+import matplotlib
+
+matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -167,7 +172,7 @@ def main():
     for noise, curves in results.items():
         print(f"noise {noise:.0%}")
         for name, curve in curves.items():
-            print(f"  {name:<20}" + "".join(f"{curve[h - 1]:10.4f}" for h in SHOWN))
+            print(f"  {name:<20}" + "".join(f"{curve[h - 1]:10.3g}" for h in SHOWN))
     draw(results)
     print("wrote noisy_forecasting.png")
 

@@ -4,8 +4,8 @@ from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 
 import numpy as np
+import scipy  # its parts load at first use
 from numba import njit
-from scipy.optimize import minimize
 
 from penstock.checks import as_finite_array, as_finite_float, as_int, as_matrix, as_non_negative_float, seed_sequence
 from penstock.matvec import add_matvec, affine
@@ -14,11 +14,11 @@ from penstock.readout import Readout
 from penstock.reservoirs.esn import set_fields
 from penstock.reservoirs.nvar import Delayed
 from penstock.threads import one_blas_thread
-from penstock.vmath import activate, all_finite
+from penstock.vmath import activate, activation_code, all_finite, tanh
 
 __all__ = ["AdaptiveNVAR", "AdaptiveTraining", "train_adaptive_nvar"]
 
-TANH = 0  # its place in `penstock.vmath.ACTIVATIONS`
+TANH = activation_code(tanh)
 WEIGHTS = (0, 2, 4)  # places of W1, W2 and V among the parts, which decay, unlike the biases b1 and b2
 
 
@@ -80,11 +80,11 @@ class AdaptiveNVAR(Delayed):
 
     def __post_init__(self):
         n_delays, skip = as_int("n_delays", self.n_delays), as_int("skip", self.skip)
-        W1 = as_matrix("W1", np.asarray(self.W1), (None, None), np.float64)
+        W1 = as_matrix("W1", as_finite_array("W1", self.W1), (None, None), np.float64)
         n_hidden, n_taps = W1.shape
         if n_hidden == 0 or n_taps == 0 or n_taps % n_delays:
             raise ValueError(f"W1 must have shape (n_hidden, m n_delays) with n_delays={n_delays}, got {W1.shape}")
-        W2 = as_matrix("W2", np.asarray(self.W2), (None, n_hidden), np.float64)
+        W2 = as_matrix("W2", as_finite_array("W2", self.W2), (None, n_hidden), np.float64)
         b1, b2 = _as_bias("b1", self.b1, n_hidden), _as_bias("b2", self.b2, W2.shape[0])
         set_fields(self, W1=W1, b1=b1, W2=W2, b2=b2, n_delays=n_delays, skip=skip)
 
@@ -261,13 +261,14 @@ def train_adaptive_nvar(
     series = series[:, None] if series.ndim == 1 else series
     weight_decay, patience = as_non_negative_float("weight_decay", weight_decay), as_int("patience", patience)
     max_iter = as_int("max_iter", max_iter)
+    n_warmup = (as_int("n_delays", n_delays) - 1) * as_int("skip", skip)
+    n_train = _split(series, n_warmup, validation)
     for_start, for_readout = seed_sequence(seed).spawn(2)
     shape = {"n_delays": n_delays, "n_hidden": n_hidden, "n_features": n_features, "skip": skip}
-    start = AdaptiveNVAR.random(max(1, series.shape[1]), **shape, seed=for_start)
-    n_train = _split(series, start, validation)
+    start = AdaptiveNVAR.random(series.shape[1], **shape, seed=for_start)
     center, scale = _scales(series[:n_train])
     taps, targets = _windows((series - center) / scale, start)
-    cut = n_train - start.n_warmup - 1  # no training target lies in the validation tail
+    cut = n_train - n_warmup - 1  # no training target lies in the validation tail
     readout = 0.01 * np.random.default_rng(for_readout).standard_normal((series.shape[1], start.n_features))
     descent = _Descent(start, readout, (taps[:cut], targets[:cut]), (taps[cut:], targets[cut:]), weight_decay, patience)
     converged = descent.run(max_iter, progress)
@@ -294,23 +295,29 @@ class _Descent:
         def callback(intermediate_result):
             next(bar, None)
             self._note(intermediate_result.x, intermediate_result.fun)
-            if len(self.errors) - 1 - self.best >= self.patience:
+            if self._waited():
                 raise StopIteration
 
-        options = {"maxiter": max_iter, "maxfun": 20 * max_iter + 100}
-        outcome = minimize(self.loss, self.kept, jac=True, method="L-BFGS-B", callback=callback, options=options)
+        # SciPy's tolerances, 2e-9 and 1e-5, are absolute for losses below 1: a series without noise gets far below
+        options = {"maxiter": max_iter, "maxfun": 20 * max_iter + 100, "ftol": 1e-14, "gtol": 1e-9}
+        outcome = scipy.optimize.minimize(
+            self.loss, self.kept, jac=True, method="L-BFGS-B", callback=callback, options=options
+        )
         for _ in bar:  # to its end, which removes it
             pass
-        return bool(outcome.success) or len(self.errors) - 1 < max_iter
+        return bool(outcome.success) or self._waited()
 
     def loss(self, parameters):
         """Return the penalised error and its gradient."""
-        *parts, V = self._split(parameters)
-        value, gradients = _loss([*parts, V], *self.training, self.weight_decay)
+        taps, targets = self.training
+        value, gradients = _loss(self._split(parameters), taps, targets, self.weight_decay)
         return value, self._join(gradients)
 
     def best_parameters(self):
         return self._split(self.kept)
+
+    def _waited(self):
+        return len(self.errors) - 1 - self.best >= self.patience
 
     def _note(self, parameters, value):
         parts = self._split(parameters)
@@ -368,13 +375,13 @@ def _windows(series, model):
     return series[last[:, None] - back].reshape(len(last), -1), series[last + 1]
 
 
-def _split(series, model, validation):
+def _split(series, n_warmup, validation):
     """Return the number of training steps: those before the validation tail."""
     validation = as_finite_float("validation", validation)
     if not 0 <= validation < 1:
         raise ValueError(f"validation must lie in [0, 1), got {validation}")
     n_train = len(series) - round(validation * len(series))
-    shortest = model.n_warmup + 3
+    shortest = n_warmup + 3
     if n_train < shortest or series.shape[1] == 0:
         raise ValueError(
             f"series must have shape (T, m) with {shortest} training steps or more, got shape {series.shape} and "

@@ -1,6 +1,6 @@
 """Assemblies of stable networks: contracting modules, so coupled that the whole contracts like its slowest part."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -112,7 +112,11 @@ class Assembly(Weighted):
         _check_metric(metric)
         tau, dt = as_positive_float("tau", self.tau), as_positive_float("dt", self.dt)
         set_fields(self, W=W, W_in=W_in, L=L, metric=metric, sizes=sizes, bias=bias, tau=tau, dt=dt)
-        set_fields(self, _propagator=_exponential(L, dt / tau, W.dtype))
+        if not np.isfinite(to_dense(self._propagator)).all():
+            raise ValueError(
+                f"L must have a finite exp(dt L / tau), got couplings of norm {np.linalg.norm(L):.3g}: "
+                "balance them (Assembly.of) or shorten dt"
+            )
 
     @classmethod
     @one_blas_thread
@@ -231,6 +235,9 @@ class Assembly(Weighted):
         sizes = [len(part) for part in np.array_split(np.arange(n_units), n_modules)]
         seeds = for_modules.spawn(n_modules)
         modules = [module(n, slope=slope, seed=one) for n, one in zip(sizes, seeds, strict=True)]
+        for n, one in zip(sizes, modules, strict=True):
+            if not isinstance(one, StableModule) or one.n_units != n:
+                raise TypeError(f"module must return a StableModule of {n} units, got {one!r}; see stable_module")
         rng = np.random.default_rng(for_B)
         couplings = {(i, j): rng.uniform(-1, 1, (sizes[i], sizes[j])) for i in range(n_modules) for j in range(i)}
         W_in = draw_input_weights(n_units, n_inputs, input_scaling, for_W_in)
@@ -256,20 +263,22 @@ class Assembly(Weighted):
 
         Each module's factor is bounded in its metric, and so is the growth by exp(dt L / tau); every bound is a matrix
         inequality whose Cholesky factor exists beyond rounding. Modules that are fed without a return path are weighted
-        down until those couplings stretch distances by hardly anything.
+        down until those couplings stretch distances by hardly anything. The matrices are those that `run` multiplies
+        by, rounded to float32 where W is.
 
         Returns
         -------
         AssemblyCertificate
             With ``verified`` False, not an exception, where the proof fails.
         """
+        keep, h = self.dtype.type(self._keep), self.dtype.type(1 - self._keep)  # as `run` rounds them
         return certify(
-            np.asarray(to_dense(self.W), np.float64),
+            np.asarray(to_dense(h * self.W), np.float64),
             self.L,
             np.asarray(to_dense(self._propagator), np.float64),
             self.metric,
             sizes=self.sizes,
-            keep=self._keep,
+            keep=float(keep),
             slope=_largest_slope(self.activation),
             dt=self.dt,
         )
@@ -306,6 +315,11 @@ class Assembly(Weighted):
     def _keep(self):
         """1 - h: what is left of the state after dt."""
         return float(np.exp(-self.dt / self.tau))
+
+    @cached_property
+    def _propagator(self):
+        """E = exp(dt L / tau)."""
+        return _exponential(self.L, self.dt / self.tau, self.dtype)
 
     @cached_property
     def _linear_and_weighted(self):
@@ -373,13 +387,7 @@ def _exponential(L, time, dtype):
     if not L.any():
         return sp.eye_array(len(L), format="csr", dtype=dtype)
     with np.errstate(all="ignore"):
-        E = scipy.linalg.expm(time * L).astype(dtype)
-    if not np.isfinite(E).all():
-        raise ValueError(
-            f"L must have a finite exp(dt L / tau), got couplings of norm {np.linalg.norm(L):.3g}: "
-            "balance them (Assembly.of) or shorten dt"
-        )
-    return E
+        return scipy.linalg.expm(time * L).astype(dtype)
 
 
 def _largest_slope(activation) -> float:
@@ -387,11 +395,16 @@ def _largest_slope(activation) -> float:
 
 
 def _certified(modules, slope):
-    if isinstance(modules, np.ndarray | StableModule) or not len(modules := list(modules)):
+    given = list(modules) if isinstance(modules, Iterable) and not isinstance(modules, np.ndarray | str) else []
+    if not given:
         raise ValueError(f"modules must be a sequence of modules, one at least, got {modules!r}")
     checked = []
-    for k, module in enumerate(modules):
-        module = module if isinstance(module, StableModule) else stable_module(module, slope=slope)
+    for k, module in enumerate(given):
+        if not isinstance(module, StableModule):
+            try:
+                module = stable_module(module, slope=slope)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"modules[{k}]: {error}") from None
         if not module.certified or module.slope < slope:
             raise ValueError(
                 f"modules[{k}] must contract by itself for slopes up to {slope:g}, got {module!r}; scale its weights "

@@ -8,6 +8,7 @@ import scipy.optimize
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
+from penstock.checks import as_finite_array
 from penstock.threads import one_blas_thread
 
 __all__ = ["AssemblyCertificate"]
@@ -56,7 +57,11 @@ class AssemblyCertificate:
 
     def distance(self, x, y):
         """Return ‖x - y‖_M for states of shape (N,) or series (T, N) of them."""
-        e = np.asarray(x, np.float64) - np.asarray(y, np.float64)
+        n = len(self.metric)
+        x, y = as_finite_array("x", x), as_finite_array("y", y)
+        if x.shape[-1:] != (n,) or y.shape[-1:] != (n,):
+            raise ValueError(f"x and y must have shape (…, {n}), got {x.shape} and {y.shape}")
+        e = x - y
         return np.sqrt(np.maximum(np.sum((e @ self.metric) * e, axis=-1), 0.0))
 
     def __repr__(self):
@@ -75,7 +80,7 @@ class AssemblyCertificate:
     def _failure(self):
         loose = np.flatnonzero(self.module_factors >= 1)
         if len(loose):
-            return f"module {loose[0]} has no factor below 1 in its metric at this dt (shorten dt or its weights)"
+            return f"module {loose[0]} has no factor below 1 in its metric at this dt (change dt, or scale it down)"
         return (
             f"the couplings may stretch distances by {self.coupling_growth:.4g} per step "
             "(balanced ones are L = B - M^-1 B^T M; see Assembly.of)"
@@ -83,13 +88,14 @@ class AssemblyCertificate:
 
 
 @one_blas_thread
-def certify(W, L, E, metric, *, sizes, keep, slope, dt) -> AssemblyCertificate:
-    """Prove that x -> E (keep x + (1 - keep) W f(x) + drive) contracts in the metric, slopes of f in [0, slope].
+@np.errstate(all="ignore")  # what overflows proves nothing
+def certify(gain, L, E, metric, *, sizes, keep, slope, dt) -> AssemblyCertificate:
+    """Prove that x -> E (keep x + gain f(x) + drive) contracts in the metric, slopes of f in [0, slope].
 
-    W and the metric are block diagonal with blocks of `sizes`; E is the exponential of the couplings L over dt.
+    Gain h W and metric are block diagonal with blocks of `sizes`; E is the exponential of the couplings L over dt.
     """
     parts, module = module_slices(sizes), module_of_unit(sizes)
-    bounds = [_module_factor(W[part, part], metric[part, part], keep, slope) for part in parts]
+    bounds = [_module_factor(slope * gain[part, part], metric[part, part], keep) for part in parts]
     factors = np.array([factor for factor, _ in bounds])
     groups = coupled_groups(L, sizes)
     settled, stretch = _settle(E, metric, _depths(L, sizes, groups)[module], factors.max())
@@ -123,11 +129,10 @@ def module_of_unit(sizes):
 # --- the proof ------------------------------------------------------------------------------------------------------
 
 
-def _module_factor(W, P, keep, slope) -> tuple[float, str]:
-    """Return a proven f with ‖keep I + (1 - keep) W D‖_P <= f for all slopes D in [0, slope], and its condition."""
-    gain = (1 - keep) * slope * W
+def _module_factor(gain, P, keep) -> tuple[float, str]:
+    """Return a proven f with ‖keep I + gain D‖_P <= f for all slopes D in [0, 1], and its condition."""
     if np.count_nonzero(P) > len(P):
-        return _circle_factor(gain, P, keep)
+        return _circle_factor(gain, P, keep) if keep < 1 else (np.inf, "none")
     envelope = np.abs(gain)  # of the Jacobian, entry by entry
     np.fill_diagonal(envelope, np.maximum(keep, np.abs(keep + np.diagonal(gain))))
     by_values, by_norm = growth(envelope, P), keep + growth(gain, P)
@@ -148,18 +153,16 @@ def _circle_factor(gain, P, keep) -> tuple[float, str]:
         m = least + np.exp(log_ratio)
         try:
             factor = scipy.linalg.cholesky(2 * m * identity - gram, lower=True)
-        except np.linalg.LinAlgError:
+            Z = scipy.linalg.solve_triangular(factor, (cross + m * identity).T, lower=True)
+            S = keep**2 * P + Z.T @ Z
+            if not proven:
+                return float(scipy.linalg.eigh(S, P, eigvals_only=True)[-1])
+        except (np.linalg.LinAlgError, ValueError):  # the bracket is not positive, or not finite
             return np.inf
-        Z = scipy.linalg.solve_triangular(factor, (cross + m * identity).T, lower=True)
-        S = keep**2 * P + Z.T @ Z
-        if not proven:
-            return float(scipy.linalg.eigh(S, P, eigvals_only=True)[-1])
         condition = np.linalg.cond(factor) ** 2  # by which rounding of the bracket reaches S
         return least_multiple(S, P, condition * (np.abs(P) + np.abs(Z.T) @ np.abs(Z)))
 
-    centre = np.log(
-        (1 - keep) * np.trace(P) / len(P)
-    )  # the scale of m; f h is right in the metric of symmetric weights
+    centre = np.log((1 - keep) * np.trace(P) / len(P))  # f h P is right in the metric of symmetric weights
     best = scipy.optimize.minimize_scalar(bound, bounds=(centre - 15, centre + 15), method="bounded").x
     rho = bound(best, proven=True)
     return (float(np.sqrt(rho)), "circle criterion") if np.isfinite(rho) else (np.inf, "none")
@@ -211,6 +214,7 @@ def _imbalance(L, metric, groups):
 # --- norms proven beyond rounding -----------------------------------------------------------------------------------
 
 
+@np.errstate(all="ignore")
 def growth(E, P) -> float:
     """Return a proven bound of ‖E‖_P, the least f with E^T P E <= f^2 P, hardly above it; inf if there is none."""
     absolute = np.abs(E)
@@ -226,12 +230,12 @@ def least_multiple(G, P, size) -> float:
     n, d = len(P), 1 / np.sqrt(np.diagonal(P))
     scaling = np.outer(d, d)  # to a unit diagonal of P
     G, P, size = 0.5 * (G + G.T) * scaling, P * scaling, size * scaling
-    if not (np.isfinite(G).all() and np.isfinite(P).all()):
+    if not (np.isfinite(G).all() and np.isfinite(P).all() and _is_positive(P, 0.0)):
         return np.inf
     try:
         rho = float(scipy.linalg.eigh(G, P, eigvals_only=True)[-1])  # a subset alone may not converge in clusters
     except np.linalg.LinAlgError:
-        return np.inf  # P is not positive definite
+        return np.inf
     scale = max(1.0, abs(rho))
     margin = 4 * n * EPS * float((size + 2 * scale * np.abs(P)).sum(axis=1).max())
     for slack in 10.0 ** np.arange(-15, -1):

@@ -1,12 +1,14 @@
 """Classification of series, or of their steps."""
 
 from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
 
 import numpy as np
 
 from penstock.checks import as_finite_array
 from penstock.params import clone, sklearn_tags
-from penstock.reservoirs.series import Series, as_series, state_blocks
+from penstock.reservoirs.series import Scaling, Series, as_series, state_blocks
 from penstock.reservoirs.training import Trained, check_aligned, default_system
 from penstock.ridge_regression import Ridge
 from penstock.threads import one_blas_thread
@@ -81,6 +83,11 @@ class Classifier(Trained):
     True
     """
 
+    system_: Any
+    readout_: Any
+    inputs_: Scaling
+    classes_: np.ndarray
+    n_features_in_: int
     _estimator_type = "classifier"  # by which scikit-learn below 1.6 knows that folds shall be stratified
 
     def __init__(self, system=None, readout=None, *, pool: Callable | None = mean_state, washout=0, standardise=True):
@@ -88,7 +95,6 @@ class Classifier(Trained):
         self.readout = Ridge() if readout is None else readout
         self.pool, self.washout, self.standardise = pool, washout, standardise
 
-    @one_blas_thread
     def fit(self, X, y, *, progress=True):
         """Fit the readout.
 
@@ -114,15 +120,34 @@ class Classifier(Trained):
         FloatingPointError
             If the state diverges.
         """
-        series = as_series("X", X)
+        return self._learn(X, y, None, progress)
+
+    @property
+    def partial_fit(self):
+        """``partial_fit(X, y, classes=None)``: go on learning from further series, if the readout is online.
+
+        Such are `RLS`, `LMS`, `NLMS` and some classifiers of scikit-learn. System, scaling and classes stay those of
+        the first call, which takes as `classes` all labels there will be, unless they are all in its y.
+        """
+        return super().partial_fit
+
+    def _partial_fit(self, X, y, classes=None, *, progress=True):
+        return self._learn(X, y, None if classes is None else _as_labels(classes), progress, online=True)
+
+    @one_blas_thread
+    def _learn(self, X, y, classes, progress, *, online=False):
+        """Fit the readout; what is learnt is set at the end, so that a failure leaves nothing half-trained."""
+        further = online and hasattr(self, "system_")
+        series = self._judged(X) if further else as_series("X", X)
         self._check_form(series)
         labels, washout = self._labels(y, series), self._check_washout("X", series)
         counted = [own[washout:] for own in labels] if self.pool is None else labels
-        classes = np.unique(np.concatenate(counted))
-        if len(classes) < 2:
-            raise ValueError(f"y must hold at least two classes, got only {classes.tolist()[0]!r}")
-        system, scaling = self._draw(series.n_channels, "the channels of X"), self._scaling(series.parts)
-        readout = clone(self.readout)
+        if further:
+            classes, system, scaling, readout = self.classes_, self.system_, self.inputs_, deepcopy(self.readout_)
+        else:
+            system, scaling = self._draw(series.n_channels, "the channels of X"), self._scaling(series.parts)
+            readout = clone(self.readout)
+        classes = _distinct(np.concatenate(counted), classes)
         ones = np.eye(len(classes))
         targets = counted if _is_classifier(readout) else [ones[np.searchsorted(classes, own)] for own in counted]
 
@@ -130,12 +155,15 @@ class Classifier(Trained):
             for i, start, features in self._features(system, scaling, series, washout, progress):
                 yield features, targets[i][start : start + len(features)]
 
-        if self.pool is None and hasattr(readout, "fit_blocks"):  # features of whole series are few, and run only once
+        if online:
+            for features, wanted in blocks():
+                readout.partial_fit(features, wanted, **({"classes": classes} if _is_classifier(readout) else {}))
+        elif self.pool is None and hasattr(readout, "fit_blocks"):
             readout.fit_blocks(blocks)
-        else:
+        else:  # features of whole series are few, and worth but one run
             readout.fit(*map(np.concatenate, zip(*blocks(), strict=True)))
-        self.system_, self.readout_, self.inputs_ = system, readout, scaling
-        self.classes_, self.n_features_in_ = classes, series.n_channels
+        self.system_, self.readout_, self.inputs_, self.classes_ = system, readout, scaling, classes
+        self.n_features_in_ = series.n_channels
         return self
 
     @one_blas_thread
@@ -237,6 +265,19 @@ class Classifier(Trained):
 
 def _is_classifier(readout):
     return hasattr(readout, "decision_function") or hasattr(readout, "predict_proba")
+
+
+def _distinct(labels, classes):
+    """Return the labels there are, or the classes given, which hold them all: sorted."""
+    own = np.unique(labels)
+    if classes is None:
+        classes = own
+    elif not np.isin(own, classes).all():
+        new = own[~np.isin(own, classes)].tolist()[0]
+        raise ValueError(f"y must hold labels of classes {classes.tolist()}, got {new!r}")
+    if len(classes) < 2:
+        raise ValueError(f"y must hold at least two classes, got only {classes.tolist()[0]!r}")
+    return np.unique(classes)
 
 
 def _pooled(pool, states, width):

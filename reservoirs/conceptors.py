@@ -6,8 +6,9 @@ from functools import cached_property
 from numbers import Real
 
 import numpy as np
+import scipy.linalg
 
-from penstock.checks import as_finite_array, as_inputs, as_int, as_matrix, as_positive_float
+from penstock.checks import as_finite_array, as_inputs, as_int, as_positive_float
 from penstock.readout import Readout, ridge
 from penstock.reservoirs.esn import ESN, set_fields
 from penstock.system import SystemDefaults, as_system
@@ -47,14 +48,14 @@ class Conceptor:
     >>> np.diag(a.C).round(3).tolist(), np.diag((~a).C).round(3).tolist()
     ([0.818, 0.0], [0.182, 1.0])
     >>> a & ~a
-    Conceptor(n_units=2, quota=0.08737, 0 of 2 singular values above 1/2)
+    Conceptor(n_units=2, quota=0.08738, 0 of 2 singular values above 1/2)
     """
 
     C: np.ndarray
 
     def __post_init__(self):
-        C = as_matrix("C", self.C, (None, None), np.float64)
-        if not isinstance(C, np.ndarray) or C.shape[0] != C.shape[1] or C.size == 0:
+        C = as_finite_array("C", self.C, ndim=2)
+        if C.shape[0] != C.shape[1] or C.size == 0:
             raise ValueError(f"C must be a square array and not empty, got shape {C.shape}")
         if np.abs(C - C.T).max() > _ROUNDING:
             raise ValueError(f"C must be symmetric, got entries that differ by {np.abs(C - C.T).max():.3g}")
@@ -133,11 +134,11 @@ class Conceptor:
         return Conceptor(np.eye(self.n_units) - self.C)
 
     def __and__(self, other):
-        return Conceptor(_intersect(self.C, self._other(other).C))
+        return Conceptor(_intersect(self._decomposed, self._other(other)._decomposed))
 
     def __or__(self, other):
-        one = np.eye(self.n_units)
-        return Conceptor(one - _intersect(one - self.C, one - self._other(other).C))
+        (a, U), (b, V) = self._decomposed, self._other(other)._decomposed
+        return Conceptor(np.eye(self.n_units) - _intersect((1 - a, U), (1 - b, V)))
 
     def __repr__(self):
         wide = int((self.singular_values > 0.5).sum())
@@ -263,6 +264,7 @@ class Conceptored(SystemDefaults):
         return self.conceptor.C.astype(self.dtype)
 
     @one_blas_thread
+    @np.errstate(over="ignore", invalid="ignore")  # `run` says where a state diverged
     def _run(self, u, x0, out):
         x, free = x0, np.empty((*x0.shape[:-1], 1, self.n_units), self.dtype)
         for t in range(u.shape[-2]):
@@ -271,7 +273,7 @@ class Conceptored(SystemDefaults):
                 return True
             x = free[..., 0, :] @ self._C
             out[..., t, :] = x
-        return False
+        return not np.isfinite(x).all()
 
     def _push(self, x, u, V, dU, tape):
         none = np.empty((0, V.shape[0], 0), self.dtype)
@@ -321,6 +323,9 @@ class LoadedPatterns:
 
     def recall(self, pattern):
         """Return the network under the conceptor of that pattern, counted from 0: a System without inputs."""
+        pattern = as_int("pattern", pattern, minimum=0)
+        if pattern >= len(self.conceptors):
+            raise ValueError(f"pattern must be below {len(self.conceptors)}, counted from 0, got {pattern}")
         return Conceptored(self.system, self.conceptors[pattern])
 
     def plot(self, ax=None):
@@ -449,7 +454,12 @@ def _as_patterns(patterns, esn, washout):
     """Return every pattern as an array (T, m) longer than the washout."""
     if isinstance(patterns, np.ndarray) or not isinstance(patterns, Iterable):
         raise TypeError(f"patterns must be a list of arrays, one for each pattern, got {type(patterns).__name__}")
-    series = [as_inputs(pattern, esn.n_inputs, esn.dtype) for pattern in patterns]
+    series = []
+    for number, pattern in enumerate(patterns):
+        try:
+            series.append(as_inputs(pattern, esn.n_inputs, esn.dtype))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"patterns[{number}]: {error}") from None
     if not series:
         raise ValueError("patterns must hold at least one pattern, got none")
     for number, u in enumerate(series):
@@ -465,12 +475,14 @@ def _as_patterns(patterns, esn, washout):
 
 def _correlation(states):
     """Return R = X^T X / T of states (T, N), or of blocks of them."""
-    gram, count = 0.0, 0
+    gram, count = np.zeros((0, 0)), 0
     for block in states if hasattr(states, "__next__") else [states]:
         x = as_finite_array("states", block, ndim=(2, 3))
         x = x.reshape(-1, x.shape[-1])
-        gram, count = gram + x.T @ x, count + len(x)
-    if count == 0 or np.size(gram) == 0:
+        if count and x.shape[1] != len(gram):
+            raise ValueError(f"states must have {len(gram)} units in every block, got {x.shape[1]}")
+        gram, count = x.T @ x + (gram if count else 0.0), count + len(x)
+    if count == 0 or gram.size == 0:
         raise ValueError("states must hold at least one state, got none")
     return gram / count
 
@@ -498,20 +510,28 @@ def _assemble(s, U):
 
 @one_blas_thread
 def _intersect(A, B):
-    """Return (A^-1 + B^-1 - I)^-1 as A (A + B - B A)^+ B, which holds for singular A and B too.
+    """Return (A^-1 + B^-1 - I)^-1 of two eigendecompositions (s, U), which holds for singular ones too.
 
-    The bracket is I - (I - B)(I - A): its kernel is that common to A and B, and elsewhere it is invertible. So the
-    formula agrees with Jaeger's pseudo-inverse on the intersection of ranges, and no tiny eigenvalue is inverted.
+    As A^-1 = I + U diag((1 - s) / s) U^T, it is (G^T G)^-1 with the rows I and sqrt((1 - s) / s) U^T of both in G. An
+    eigenvalue 0 is raised to rounding: Jaeger's pseudo-inverse on the intersection of the ranges is the limit. Sorted
+    rows and pivoted columns keep the QR decomposition of such unequal rows accurate (A. Cox, N. Higham, 1998, Stability
+    of Householder QR factorization for weighted least squares problems), and the result lies in [0, I] in any case.
     """
-    U, s, Vt = np.linalg.svd(A + B - B @ A)
-    kept = s > 10 * len(A) * np.finfo(np.float64).eps  # entries are of order 1 before rounding, however small s is
-    product = (A @ Vt[kept].T / s[kept]) @ (U[:, kept].T @ B)
-    return 0.5 * (product + product.T)
+    rows = [np.eye(len(A[0]))]
+    for s, U in (A, B):
+        s = np.clip(s, np.finfo(np.float64).eps, 1.0)
+        rows.append(np.sqrt((1 - s) / s)[:, None] * U.T)
+    G = np.concatenate(rows)
+    G = G[np.argsort(-np.abs(G).max(axis=1))]
+    R, order = scipy.linalg.qr(G, mode="r", pivoting=True)
+    root = np.empty_like(rows[0])
+    root[order] = scipy.linalg.solve_triangular(R[: len(root)], np.eye(len(root)))
+    return root @ root.T
 
 
 def _ridge_weights(X, Y, alpha):
     """Return W without offset that minimises ‖Y - X W^T‖^2 + alpha ‖W‖^2."""
-    U, s, Vt = np.linalg.svd(X, full_matrices=False)
+    U, s, Vt = np.linalg.svd(X.astype(np.float64), full_matrices=False)
     return (Y.T @ U * (s / (s**2 + alpha))) @ Vt
 
 

@@ -140,7 +140,8 @@ def train_constrained(
     washout : int
         Steps at the start of every series that the loss leaves out.
     batch_size : int, optional
-        Series per update, drawn without replacement until all were seen; all of them by default.
+        Series per update, drawn without replacement until all were seen (the last update of a round takes what is
+        left); all of them by default.
     seed : int or SeedSequence, optional
         Of the order of the batches; needed only with `batch_size`.
     progress : bool
@@ -172,7 +173,7 @@ def train_constrained(
     >>> target = 0.5 * np.roll(u, 1, axis=1)
     >>> start = ESN.random(8, spectral_radius=0.2, input_scaling=0.3, seed=0)
     >>> trained = train_constrained(start, u, target, washout=1, learning_rate=0.4, n_steps=300)
-    >>> trained.loss[-1] < 0.1 * trained.loss[0], trained.largest_row_sum.max() <= 0.99
+    >>> bool(trained.loss[-1] < 0.1 * trained.loss[0]), bool(trained.largest_row_sum.max() <= 0.99)
     (True, True)
     >>> stability(trained.system).certified
     True
@@ -318,7 +319,7 @@ def _batches(n_series, batch_size, seed) -> Iterator[np.ndarray | slice]:
 def _shuffled(rng, n_series, batch_size):
     while True:
         order = rng.permutation(n_series)
-        for start in range(0, n_series - batch_size + 1, batch_size):
+        for start in range(0, n_series, batch_size):
             yield order[start : start + batch_size]
 
 

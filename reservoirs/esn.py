@@ -230,13 +230,13 @@ class ESN(Weighted):
     def _run(self, u, x0, out):
         code = activation_code(self.activation)
         if u.ndim == 2:
-            return _run_series(self._fields, code, u, x0, out)
+            return _run_series(self._fields, code, np.empty((0, x0.size), x0.dtype), x0[:0], u, x0, out)
         kernels = (_run_batch_dense, _run_batch_sparse, _run_each)
         return run_batch(self._fields[0], kernels, self._fields, code, u, x0, out)
 
     def _run_fed(self, W_out, offset, u, x, out):
         """Fill `out` with the states when the last inputs are W_out x + offset; as `_run`, for one series."""
-        return _run_fed(self._fields, activation_code(self.activation), W_out, offset, u, x, out)
+        return _run_series(self._fields, activation_code(self.activation), W_out, offset, u, x, out)
 
     def _push(self, x, u, V, dU, tape):
         _push_series(self._fields, activation_code(self.activation), u, x, V, dU, tape)
@@ -331,12 +331,18 @@ def run_batch(form, kernels, fields, code, u, x0, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _run_series(esn, code, u, x, out):
-    """Run one series; return whether a state was not finite."""
+def _run_series(esn, code, W_out, offset, u, x, out):
+    """Run one series, its last inputs W_out x + offset; return whether a state was not finite."""
     W, W_in, bias, keep, leak = esn
-    z = np.empty_like(x)
+    n_given = u.shape[1]
+    drive, z = np.empty(n_given + offset.size, x.dtype), np.empty_like(x)
+    fed = drive[n_given:]
     for t in range(u.shape[0]):
-        affine(W_in, u[t], bias, z)
+        for j in range(n_given):
+            drive[j] = u[t, j]
+        if offset.size:
+            affine(W_out, x, offset, fed)
+        affine(W_in, drive, bias, z)
         add_matvec(W, x, z)
         activate(code, z)
         row = out[t]
@@ -347,24 +353,11 @@ def _run_series(esn, code, u, x, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _run_fed(esn, code, W_out, offset, u, x, out):
-    """Run one series whose last inputs are offset + W_out x; return whether a state was not finite."""
-    m = u.shape[1]
-    drive = np.empty((1, m + offset.size), x.dtype)
-    fed = drive[0, m:]
-    for t in range(u.shape[0]):
-        drive[0, :m] = u[t]
-        affine(W_out, x, offset, fed)
-        _run_series(esn, code, drive, x, out[t : t + 1])
-    return not all_finite(x)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def _run_each(esn, code, u, x, out):
     """Run the series of a batch one after the other."""
-    diverged = False
+    W_out, offset, diverged = np.empty((0, x.shape[1]), x.dtype), np.empty(0, x.dtype), False
     for b in range(u.shape[0]):
-        diverged |= _run_series(esn, code, u[b], x[b], out[b])
+        diverged |= _run_series(esn, code, W_out, offset, u[b], x[b], out[b])
     return diverged
 
 

@@ -72,7 +72,5 @@ class Forecast:
             of = f", median of {self.n_starts} starts" if self.n_starts else ""
             lines.append(f"  valid       {valid:g} of {total} steps (relative error at most 0.4{of})")
             shown = [f"{np.median(self.error[..., k - 1]):.2g} at {k}" for k in (1, 10, 100, 1000) if k <= total]
-            lines.append(
-                f"  error       {', '.join(shown)} (‖y - ŷ‖ / {self.scale:.4g}, the size of the series)"
-            )
+            lines.append(f"  error       {', '.join(shown)} (‖y - ŷ‖ / {self.scale:.4g}, the size of the series)")
         return "\n".join(lines)

@@ -167,8 +167,9 @@ class Forecaster(Sequential):
         ----------
         horizon : int
             Number of steps.
-        warmup : array, shape (T,) or (T, d), for B starts (B, T) or (B, T, d), optional
-            What came just before, on which the system synchronises from rest. By default the last training series.
+        warmup : array, shape (T,) or (T, d), optional
+            What came just before, on which the system synchronises from rest; for B starts (B, T) or (B, T, d), or a
+            list. By default the last training series.
         exogenous : array, shape (horizon, m) or (B, horizon, m), optional
             Inputs of the steps to come; with `warmup`, (T + horizon, m): those beside it first.
         truth : array of the form of the forecast, optional
@@ -191,23 +192,28 @@ class Forecaster(Sequential):
         state, future = self._synchronise(horizon, warmup, exogenous)
         series = np.empty((*future.shape[:-1], len(self.outputs_.center)))
         series[..., 0, :] = self.observe(state)
-        start = 1
-        closed = self._closed()
-        for states in closed.blocks(future[..., 1:, :], block_size(closed, future), state):
-            stop = start + states.shape[-2]
-            series[..., start:stop, :] = self.observe(states)
-            start = stop
+        closed, start = self._closed(), 1
+        try:
+            for states in closed.blocks(future[..., 1:, :], block_size(closed, future), state):
+                stop = start + states.shape[-2]
+                series[..., start:stop, :] = self.observe(states)
+                start = stop
+        except FloatingPointError as error:
+            raise FloatingPointError(
+                f"the forecast diverged; a larger penalty of the readout or teacher_noise may keep it bounded: {error}"
+            ) from None
         return self._as_forecast(series, truth)
 
     def closed_loop(self):
         """Return the trained system with its outputs fed back: autonomous unless there are exogenous inputs.
 
-        Its states are those of `system_`; `observe` turns them into values of the series, and `synchronise` gives one
-        on the attractor to start from.
+        Its states are those of `system_`; `observe` turns them into values of the series. Analyses of it begin where
+        the training series ended; a run starts there by ``x0=model.synchronise()``.
         """
         if not hasattr(self, "system_"):
             raise not_fitted(self)
-        return self._closed()
+        loop = self._closed()
+        return loop if loop.n_inputs else loop.starting_at(self.synchronise())
 
     def synchronise(self, warmup=None, *, exogenous=None):
         """Return the state (n_units,) from which the first forecast is read: ``observe`` of it is the next value."""
@@ -222,12 +228,7 @@ class Forecaster(Sequential):
             state, value, before = self.last_state_, self.last_output_, 0
             shape = (horizon,)
         else:
-            if self.flat_ and np.ndim(warmup) == 2 and np.shape(warmup)[1] > 1:
-                warmup = np.asarray(warmup)[..., None]
-            series = self._known_series("warmup", warmup)
-            if series.kind is list:
-                raise ValueError("warmup must be one series or an array (B, T, d) of several, got a list")
-            known = self.outputs_(np.stack(series.parts) if series.kind is np.ndarray else series.parts[0])
+            known = self.outputs_(self._as_warmup(warmup))
             before = known.shape[-2]
             shape = (*known.shape[:-2], before + horizon)
             value = known[..., -1, :]
@@ -237,6 +238,17 @@ class Forecaster(Sequential):
         future = outside[..., before:, :]
         drive = np.concatenate([future[..., 0, :], value], axis=-1)
         return self.system_.run(drive[..., None, :], state)[..., 0, :], future
+
+    def _as_warmup(self, warmup):
+        """Return one series (T, d), or several of one length (B, T, d)."""
+        if self.flat_ and hasattr(warmup, "shape") and warmup.ndim == 2 and warmup.shape[1] > 1:
+            warmup = np.asarray(warmup)[..., None]
+        series = self._known_series("warmup", warmup)
+        if len({len(part) for part in series.parts}) > 1:
+            raise ValueError(
+                "warmup must be series of one length where there are several; cut the longer at their start"
+            )
+        return series.parts[0] if series.kind is None else np.stack(series.parts)
 
     def _exogenous(self, name, exogenous, shape):
         """Return the inputs from outside, standardised; empty ones if the model has none."""

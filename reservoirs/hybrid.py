@@ -177,6 +177,8 @@ class Hybrid(SystemDefaults):
                 f"model(U) must return shape (T, {self.n_outputs}), the {self.system.n_inputs} inputs of system less "
                 f"{self.n_inputs} of u, got {forecast.shape} for T={len(u)}"
             )
+        if forecast.dtype.kind not in "fiub" and not np.iscomplexobj(u):
+            raise TypeError(f"model(U) must return real numbers, got dtype {forecast.dtype}")
         return forecast
 
     def _drive(self, u):

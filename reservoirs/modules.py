@@ -57,10 +57,13 @@ class StableModule:
     slope: float
 
     def __post_init__(self):
-        arrays = {"W": np.array(self.W), "metric": np.array(self.metric)}
-        for array in arrays.values():
-            array.flags.writeable = False
-        set_fields(self, **arrays)
+        W, slope = _as_weights(self.W, self.slope)
+        metric = as_finite_array("metric", self.metric, ndim=2)
+        if metric.shape != W.shape:
+            raise ValueError(f"metric must have shape {W.shape} like W, got {metric.shape}")
+        W, metric = W.copy(), metric.copy()
+        W.flags.writeable = metric.flags.writeable = False
+        set_fields(self, W=W, metric=metric, slope=slope)
 
     @property
     def n_units(self) -> int:
@@ -125,11 +128,14 @@ def svd_module(n_units: int, *, gain: float = 0.9, spread: float = 0.5, slope: f
     n, gain, slope = as_int("n_units", n_units), _as_gain(gain), as_positive_float("slope", slope)
     spread = as_non_negative_float("spread", spread)
     rng, for_U, for_V = generators(seed, 3)
-    decay, phi = np.exp(-(rng.standard_normal(n) ** 2)), np.exp(spread * rng.standard_normal(n))
+    decay, z = np.exp(-(rng.standard_normal(n) ** 2)), rng.standard_normal(n)
     singular = gain / slope * decay / decay.max()
     U, V = (orthogonal(n, seed=int(one.integers(2**63))) for one in (for_U, for_V))
-    W = (U * singular) @ V.T * (phi / phi[:, None])
-    return _by_singular_values(W, np.diag(phi**2), slope)
+    with np.errstate(all="ignore"):
+        phi = np.exp(spread * z)
+        W, metric = (U * singular) @ V.T * (phi / phi[:, None]), np.diag(phi**2)
+    _check_spread(spread, W, metric)
+    return _by_singular_values(W, metric, slope)
 
 
 @one_blas_thread
@@ -218,7 +224,9 @@ def symmetric_module(n_units: int, *, gain: float = 0.9, spread: float = 0.5, sl
     n, gain, slope = as_int("n_units", n_units), _as_gain(gain), as_positive_float("slope", slope)
     spread = as_non_negative_float("spread", spread)
     A = spread / np.sqrt(n) * generators(seed, 1)[0].standard_normal((n, n))
-    gram = A.T @ A
+    with np.errstate(all="ignore"):
+        gram = A.T @ A
+    _check_spread(spread, gram)
     gram -= np.linalg.eigvalsh(gram)[0] * np.eye(n)
     W = (gain * np.eye(n) - 0.5 * (gram + gram.T)) / slope
     return symmetric_metric(W, slope=slope)
@@ -231,10 +239,16 @@ def _as_gain(gain):
     return gain
 
 
+def _check_spread(spread, *drawn):
+    if not all(np.isfinite(matrix).all() for matrix in drawn):
+        raise ValueError(f"spread must leave weights and metric finite, got {spread}; 0.5 is usual")
+
+
 # --- proving that given weights contract ----------------------------------------------------------------------------
 
 
 @one_blas_thread
+@np.errstate(all="ignore")  # what overflows is not certified
 def absolute_value_metric(W, *, slope: float = 1.0) -> StableModule:
     """Check the absolute-value condition: g |W| - I is Hurwitz, its negative self-connections set to 0.
 
@@ -283,6 +297,7 @@ def absolute_value_metric(W, *, slope: float = 1.0) -> StableModule:
 
 
 @one_blas_thread
+@np.errstate(all="ignore")  # what overflows is not certified
 def symmetric_metric(W, *, slope: float = 1.0) -> StableModule:
     """Check the condition for symmetric weights: g W < I.
 
@@ -327,6 +342,7 @@ def symmetric_metric(W, *, slope: float = 1.0) -> StableModule:
 
 
 @one_blas_thread
+@np.errstate(all="ignore")  # what overflows is not certified
 def singular_value_metric(W, *, slope: float = 1.0) -> StableModule:
     """Check the singular-value condition: g ‖P^1/2 W P^-1/2‖ < 1 for a diagonal P, sought by a descent.
 

@@ -1,18 +1,24 @@
 """Nonlinear vector autoregression (NVAR, next-generation reservoir computing): monomials of delayed inputs."""
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from itertools import chain, combinations_with_replacement
+from math import comb
 
 import numpy as np
 from numba import njit
 
 from penstock.checks import as_int
+from penstock.matvec import affine
 from penstock.reservoirs.esn import set_fields
 from penstock.system import SystemDefaults
 from penstock.vmath import all_finite
 
 __all__ = ["NVAR", "Delayed"]
+
+MOST_FEATURES = 10**6
+"""More than this many monomials is a slip: their table alone would fill gigabytes."""
 
 
 class Delayed(SystemDefaults):
@@ -167,11 +173,16 @@ class NVAR(Delayed):
     def __post_init__(self):
         sizes = {name: as_int(name, getattr(self, name)) for name in ("n_inputs", "n_delays", "skip")}
         set_fields(self, orders=_as_orders(self.orders), **sizes)
+        if self.n_features > MOST_FEATURES:
+            raise ValueError(
+                f"n_inputs, n_delays and orders must leave at most {MOST_FEATURES} features, got {self.n_features}: "
+                f"{self.n_taps} taps in the orders {self.orders}"
+            )
 
     @property
     def n_features(self):
         """Number of monomials."""
-        return self._factors.shape[0]
+        return sum(comb(self.n_taps + order - 1, order) for order in self.orders)
 
     @property
     def feature_names(self):
@@ -212,13 +223,17 @@ class NVAR(Delayed):
             return _run_series(self._fields, u, x0, out)
         return any([_run_series(self._fields, one, x, states) for one, x, states in zip(u, x0, out, strict=True)])
 
+    def _run_fed(self, W_out, offset, u, x, out):
+        """Fill `out` with the states when the last inputs are W_out features + offset; as `_run`, for one series."""
+        return _run_fed(self._fields, W_out, offset, u, x, out)
+
     def _push(self, x, u, V, dU, tape):
         _push_series(self._fields, u, x, V, dU, tape)
 
 
 def _as_orders(orders):
     """Return different positive integers, smallest first."""
-    if np.ndim(orders) != 1 or len(orders) == 0:
+    if not isinstance(orders, Sequence | np.ndarray) or isinstance(orders, str) or len(orders) == 0:
         raise ValueError(f"orders must be a tuple of one positive integer or more, got {orders!r}")
     orders = tuple(sorted(as_int("orders", order) for order in orders))
     if len(set(orders)) < len(orders):
@@ -252,6 +267,19 @@ def _run_series(nvar, u, x, out):
         out[t] = x
         finite &= all_finite(x)
     return not finite
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _run_fed(nvar, W_out, offset, u, x, out):
+    """Run one series whose last inputs are offset + W_out features; return whether a value was not finite."""
+    m = u.shape[1]
+    drive, features = np.empty((1, m + offset.size)), x[x.size - W_out.shape[1] :]
+    diverged = False
+    for t in range(u.shape[0]):
+        drive[0, :m] = u[t]
+        affine(W_out, features, offset, drive[0, m:])
+        diverged |= _run_series(nvar, drive, x, out[t : t + 1])
+    return diverged
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -28,6 +28,9 @@ from penstock.vmath import activate, activation_code, all_finite, sigmoid, tanh
 
 __all__ = ["IntrinsicPlasticity", "bcm", "hebbian", "intrinsic_plasticity", "oja"]
 
+TANH = activation_code(tanh)
+_HEBB, _OJA, _BCM = range(3)
+
 
 class IntrinsicPlasticity(NamedTuple):
     """Hold a network adapted by `intrinsic_plasticity` and how it got there.
@@ -272,10 +275,8 @@ def bcm(
     return _learn_locally("bcm", _BCM, esn, u, learning_rate, kappa, epochs, washout, spectral_radius, x0, progress)
 
 
-_HEBB, _OJA, _BCM = range(3)
-
-
 def _learn_locally(name, rule, esn, u, learning_rate, kappa, epochs, washout, radius, x0, progress):
+    check_esn(esn)
     u, x0, washout, epochs = check_passes(esn, u, x0, washout, epochs)
     etas = check_learning_rates(learning_rate, epochs, negative=rule == _HEBB)
     if radius is not None:
@@ -316,8 +317,6 @@ def check_esn(esn):
 
 def check_passes(system, u, x0, washout, epochs):
     """Return one series (T, m) and a start, both float64, washout < T and the number of passes."""
-    if hasattr(system, "W"):
-        check_esn(system)
     epochs, washout = as_int("epochs", epochs), as_int("washout", washout, minimum=0)
     if x0 is None and system.n_inputs == 0:
         raise ValueError("x0 must be given for a network without inputs, which may rest at zero for ever, got None")
@@ -405,7 +404,7 @@ def _adapt_gains(network, code, target, washout, u, x, means, stds):
         if t < washout:
             continue
         for i in range(x.size):
-            if code == 0:
+            if code == TANH:
                 force = (mean - y[i] * (2.0 * variance + 1.0 - y[i] * y[i] + mean * y[i])) / variance
             else:
                 force = 1.0 - (2.0 + 1.0 / mean) * y[i] + y[i] * y[i] / mean
@@ -434,8 +433,8 @@ def _learn(network, code, rule, rates, threshold, washout, u, x):
         if t >= washout:
             for i in range(x.size):
                 y = z[i]
-                growth = eta * y * (y - threshold[i]) if rule == 2 else eta * y
-                decay = eta * y * y if rule == 1 else 0.0
+                growth = eta * y * (y - threshold[i]) if rule == _BCM else eta * y
+                decay = eta * y * y if rule == _OJA else 0.0
                 for k in range(indptr[i], indptr[i + 1]):
                     weights[k] += growth * x[indices[k]] - decay * weights[k]
         for i in range(x.size):

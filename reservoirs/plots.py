@@ -28,9 +28,9 @@ def plot_forecast(forecast, ax=None):
         truth[0].set_label("truth")
         valid = int(np.atleast_1d(forecast.valid_steps())[0])
         if valid < len(series):
-            ax.axvline(valid + 0.5, color="0.6", lw=1, label="error above 0.4")
+            ax.axvline(valid + 0.5, color="0.6", lw=1, label="relative error above 0.4")
     ax.set(xlabel="steps ahead", ylabel="value", xlim=(0, len(series) + 1))
-    ax.legend(loc="lower left", fontsize="small", ncols=2)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize="small", ncols=3, frameon=False)
     return ax
 
 

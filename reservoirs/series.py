@@ -160,7 +160,8 @@ def _named(runs, first, step=0):
 
 def _groups(drives, size) -> Iterator[tuple[int, list]]:
     """Yield consecutive series that fit into one block together, with the number of the first."""
-    first, group, longest = 0, [], 0
+    group: list[np.ndarray] = []
+    first = longest = 0
     for i, drive in enumerate(drives):
         longest = max(longest, len(drive))
         if group and (len(group) == BATCH or longest * (len(group) + 1) > size):

@@ -41,6 +41,19 @@ class Trained(Parameters):
     readout: Any
     washout: int
     standardise: bool
+    n_features_in_: int
+    _partial_fit: Callable
+
+    @property
+    def partial_fit(self):
+        """``partial_fit`` with the arguments of `fit`, without weights: go on learning from further series, from rest.
+
+        Only where the readout is online, such as `RLS`, `LMS` or `NLMS`. System, scaling and feedback stay those of the
+        first call.
+        """
+        if not hasattr(self.readout, "partial_fit"):
+            raise AttributeError(f"partial_fit needs an online readout such as RLS, LMS or NLMS, got {self.readout!r}")
+        return self._partial_fit
 
     def _check_washout(self, name, series: Series) -> int:
         washout, shortest = as_int("washout", self.washout, minimum=0), min(map(len, series.parts))
@@ -85,28 +98,16 @@ class Sequential(Trained):
     last_output_: np.ndarray
     flat_: bool
     size_: float
-    _partial_fit: Callable
 
     def _feedback(self) -> float | None:
         raise NotImplementedError
-
-    @property
-    def partial_fit(self):
-        """``partial_fit`` with the arguments of `fit`, without weights: go on learning from further series, from rest.
-
-        Only where the readout is online, such as `RLS`, `LMS` or `NLMS`. System, scaling and feedback stay those of the
-        first call.
-        """
-        if not hasattr(self.readout, "partial_fit"):
-            raise AttributeError(f"partial_fit needs an online readout such as RLS, LMS or NLMS, got {self.readout!r}")
-        return self._partial_fit
 
     @one_blas_thread
     def _learn(self, inputs: Series, targets: Series, weights, progress, *, online=False):
         """Fit the readout; what is learnt is set at the end, so that a failure leaves nothing half-trained."""
         further = online and hasattr(self, "system_")
         increments, feedback = (self.increments_, self.feedback_) if further else (self.increments, self._feedback())
-        washout = max(self._check_washout("y", targets), int(increments))
+        washout = max(self._check_washout("the training data", targets), int(increments))
         noise = as_non_negative_float("teacher_noise", self.teacher_noise) * (feedback or 0.0)
         if self.teacher_noise and feedback is None:
             raise ValueError(f"teacher_noise must be 0 without feedback, got {self.teacher_noise}")

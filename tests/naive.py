@@ -1,5 +1,7 @@
 """Slow obvious twins of the kernels: plain loops over time, one line per term of the equation."""
 
+import math
+
 import numpy as np
 
 
@@ -149,13 +151,14 @@ def learn_locally_naively(rule, activation, W, W_in, bias, leak, u, start, eta, 
 
 def nvar_features(u, n_delays, skip, orders):
     """All different products of p of the values u_t, u_{t-s}, …, for every p of orders; before the series lies zero."""
+    n_taps = n_delays * u.shape[1]
+    products = {1: [(i,) for i in range(n_taps)]}
+    for p in range(2, max(orders) + 1):
+        products[p] = [(*left, i) for left in products[p - 1] for i in range(left[-1], n_taps)]
     rows = []
     for t in range(len(u)):
-        taps = [value for k in range(n_delays) for value in (u[t - k * skip] if t >= k * skip else 0 * u[0])]
-        products = {1: [(i,) for i in range(len(taps))]}
-        for p in range(2, max(orders) + 1):
-            products[p] = [(*left, i) for left in products[p - 1] for i in range(left[-1], len(taps))]
-        rows.append([np.prod([taps[i] for i in chosen]) for p in orders for chosen in products[p]])
+        taps = [float(value) for k in range(n_delays) for value in (u[t - k * skip] if t >= k * skip else 0 * u[0])]
+        rows.append([math.prod([taps[i] for i in chosen]) for p in orders for chosen in products[p]])
     return np.array(rows)
 
 
@@ -165,7 +168,8 @@ def next_generation_forecast(series, settings, first):
     Return the predictions of the training steps, and the forecast, whose first value is the last known one.
     """
     s, d = settings, series.shape[1]
-    rows = nvar_features(series[: first + s.n_train], s.n_delays, s.skip, s.orders)[first - 1 : -1]
+    before = (s.n_delays - 1) * s.skip
+    rows = nvar_features(series[first - 1 - before : first + s.n_train], s.n_delays, s.skip, s.orders)[before:-1]
     constant = [1.0] if s.constant else []
     X = np.array([[*constant, *row] for row in rows])
     steps = series[first : first + s.n_train] - series[first - 1 : first + s.n_train - 1]

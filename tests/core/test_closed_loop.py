@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import MODELS, M, N
 
-from penstock import Map, Readout
+from penstock import Map, Readout, SystemDefaults
 from penstock.analysis import lyapunov_spectrum
 from penstock.closed_loop import ClosedLoop, PassThrough
-from penstock.reservoirs import ESN, ResRMN
+from penstock.reservoirs import ESN, ResESN, ResRMN
 
 RNG = np.random.default_rng(0)
 
@@ -79,6 +79,55 @@ def test_the_push_is_the_product_of_jacobians(system):
     np.testing.assert_allclose(end, x, atol=1e-13)
 
 
+@pytest.mark.parametrize(
+    "close", [lambda system: ClosedLoop(system, readout_of(system, 1)), lambda s: PassThrough(s, 1)]
+)
+@pytest.mark.parametrize("with_inputs", [True, False])
+def test_tangents_of_inputs_and_the_tape_follow_the_chain_rule(system, close, with_inputs):
+    loop, rng = close(system), np.random.default_rng(6)
+    x, u = rng.uniform(-0.5, 0.5, loop.n_units), rng.uniform(-1, 1, (5, loop.n_inputs))
+    V, dU = rng.standard_normal((2, loop.n_units)), rng.standard_normal((5 * with_inputs, 2, loop.n_inputs))
+    ends, bases, tapes = ([array.copy() for _ in range(2)] for array in (x, V, np.empty((5, 2, loop.n_units))))
+    for push, end, basis, tape in zip((type(loop)._push, SystemDefaults._push), ends, bases, tapes, strict=True):
+        push(loop, end, u, basis, dU, tape)
+    scale = max(1.0, np.abs(tapes[1]).max())
+    np.testing.assert_allclose(ends[0], ends[1], atol=1e-13)
+    np.testing.assert_allclose(tapes[0], tapes[1], atol=1e-12 * scale)  # five products
+    np.testing.assert_array_equal(bases[0], tapes[0][-1])
+
+
+FED = {
+    "dense": lambda dtype: ESN.random(12, n_inputs=M, leak=0.4, bias_scaling=0.3, dtype=dtype, seed=0),
+    "sparse": lambda dtype: ESN.random(12, n_inputs=M, leak=0.4, density=0.3, dtype=dtype, seed=0),
+    "residual": lambda dtype: ResESN.random(12, n_inputs=M, bias_scaling=0.3, dtype=dtype, seed=0),
+    "residual sparse": lambda dtype: ResESN.random(12, n_inputs=M, density=0.4, dtype=dtype, seed=0),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", FED)
+def test_kernels_that_feed_back_by_themselves_are_the_plain_loop_in_batches_of_either_precision(name, dtype):
+    system = FED[name](dtype)
+    R, rng = readout_of(system, 1, size=0.3), np.random.default_rng(7)
+    u, x0 = rng.uniform(-1, 1, (3, 8, M - 1)).astype(dtype), rng.uniform(-0.5, 0.5, (3, 12)).astype(dtype)
+    states = ClosedLoop(system, R).run(u, x0)
+    assert states.dtype == dtype
+    for series, own, x in zip(states, u, x0, strict=True):
+        for state, u_t in zip(series, own, strict=True):
+            x = system.step(x, np.append(u_t, R.W_out @ x + R.offset))
+            np.testing.assert_allclose(state, x, atol=50 * np.finfo(dtype).eps)  # sums of 12 terms over 8 steps
+
+
+def test_a_readout_may_hand_out_the_state_itself(system):
+    """Not a copy of it: the states must not change under the hands of the kernel that reads them as inputs."""
+    closed = ClosedLoop(system, lambda states: states[..., :M])
+    x0 = np.random.default_rng(8).uniform(-0.5, 0.5, (3, system.n_units))
+    for states, x in zip(closed.run(np.empty((3, 4, 0)), x0), x0, strict=True):
+        for state in states:
+            x = system.step(x, x[system.observed][:M])
+            np.testing.assert_allclose(state, x, atol=1e-12)  # sums in another order
+
+
 def test_a_dense_network_folds_its_readout_and_a_sparse_one_keeps_its_matrix():
     rng = np.random.default_rng(5)
     dense = ESN.random(30, n_inputs=2, leak=0.4, bias_scaling=0.2, seed=1)
@@ -89,7 +138,10 @@ def test_a_dense_network_folds_its_readout_and_a_sparse_one_keeps_its_matrix():
     np.testing.assert_allclose(dense.close(R).run(20, x), ClosedLoop(dense, R).run(20, x), atol=1e-12)
     full = ESN(sparse.W.toarray(), sparse.W_in, sparse.bias, sparse.leak)
     np.testing.assert_allclose(sparse.close(R).run(20, x), full.close(R).run(20, x), atol=1e-12)
-    exponents = [lyapunov_spectrum(loop, n_steps=300, seed=0, progress=False).exponents for loop in (sparse.close(R), full.close(R))]
+    exponents = [
+        lyapunov_spectrum(loop, n_steps=300, seed=0, progress=False).exponents
+        for loop in (sparse.close(R), full.close(R))
+    ]
     np.testing.assert_allclose(exponents[0], exponents[1], atol=1e-6)  # two roundings of one contracting orbit
 
 
@@ -155,3 +207,9 @@ def test_increments_fed_back_integrate():
 def test_more_inputs_than_there_are_cannot_be_kept(k):
     with pytest.raises(ValueError, match=r"n_kept must lie in 1…2"):
         PassThrough(ESN.random(7, n_inputs=2, seed=0), k)
+
+
+@pytest.mark.parametrize("n_kept", [1.5, "1", None, True])
+def test_a_number_of_kept_inputs_that_is_none_is_named(n_kept):
+    with pytest.raises((ValueError, TypeError), match="n_kept must be an integer"):
+        PassThrough(ESN.random(7, n_inputs=2, seed=0), n_kept)

@@ -178,6 +178,22 @@ def test_lost_precision_is_an_error_that_names_row_and_remedy():
     assert not hasattr(readout, "coef_")
 
 
+@pytest.mark.parametrize("n_rows", [1, 5])
+@pytest.mark.parametrize("gaps", [True, False])
+def test_a_failure_at_one_output_leaves_all_as_they_were(n_rows, gaps):
+    X, Y = data(4)
+    before, after = (RLS().fit(X, Y) for _ in range(2))
+    X_new, Y_new = X[:n_rows].copy(), Y[:n_rows].copy()
+    X_new[-1] = 1e200  # its square overflows
+    Y_new[-1, 0] = np.nan if gaps else 0.0  # the first output does not see that row
+    with pytest.raises(FloatingPointError, match=f"lost its precision to rounding at row {n_rows - 1}"):
+        after.partial_fit(X_new, Y_new)
+    for readout in (before, after):
+        readout.partial_fit(X[:2], Y[:2])
+    for name, value in vars(before).items():
+        assert_array_equal(getattr(after, name), value)
+
+
 # --- LMS and NLMS ---------------------------------------------------------------------------------------------------
 
 
@@ -392,6 +408,25 @@ def test_saved_and_loaded_readouts_go_on_learning_with_the_same_bits(readout, tm
     penstock.save(readout, tmp_path / "readout")
     loaded = penstock.load(tmp_path / "readout")
     assert_array_equal(loaded.partial_fit(X[50:], Y[50:]).coef_, readout.partial_fit(X[50:], Y[50:]).coef_)
+
+
+@pytest.mark.parametrize(
+    ("readout", "name", "shape"),
+    [
+        *((RLS(), name, shape) for name, shape in [("P_", (1, 2, 2)), ("x_mean_", (1, 1)), ("totals_", (1, 1))]),
+        *((RLS(), name, (1,)) for name in ("intercept_", "y_mean_", "group_")),
+        *((LMS(1e-4), name, (0,)) for name in ("intercept_", "largest_")),
+        (NLMS(), "intercept_", (0,)),
+    ],
+)
+def test_what_was_learnt_in_wrong_shapes_never_reaches_a_kernel(readout, name, shape, tmp_path):
+    """A file may hold anything, and compiled loops would write beyond the end of it."""
+    X, Y = data()
+    readout = clone(readout).fit(X, Y)
+    setattr(readout, name, np.zeros(shape))
+    penstock.save(readout, tmp_path / "readout")
+    with pytest.raises(ValueError, match=f"{name} must have shape"):
+        penstock.load(tmp_path / "readout").partial_fit(X, Y)
 
 
 def test_a_fitted_one_is_a_readout():

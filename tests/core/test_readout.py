@@ -48,3 +48,15 @@ def test_bad_arguments_are_named():
         Readout(np.ones((1, 3)), np.zeros(2))
     with pytest.raises(ValueError, match=r"states must have shape \(…, 6\), got \(80, 5\)"):
         ridge(X, Y)(X[:, :5])
+
+
+def test_ridge_is_the_function_and_no_module_hides_it():
+    """A module of that name would take its place in the package once something imports it."""
+    import inspect
+    import pkgutil
+
+    import penstock
+
+    modules = {module.name for module in pkgutil.iter_modules(penstock.__path__)}
+    objects = {name for name in penstock.__all__ if not inspect.ismodule(getattr(penstock, name))}
+    assert penstock.ridge is ridge and not modules & objects

@@ -245,10 +245,11 @@ def test_estimators_keep_arguments_and_what_they_learned(tmp_path):
     again.coef_ += 1.0  # as `partial_fit` does
 
 
-def test_what_is_neither_argument_nor_learned_is_refused(tmp_path):
+@pytest.mark.parametrize("name", ["hidden", "_hidden_"])
+def test_what_is_neither_argument_nor_learned_is_refused(name, tmp_path):
     learner = Learner()
-    learner.hidden = 3
-    with pytest.raises(TypeError, match=r"hidden cannot be stored.* argument of Learner .* underscore"):
+    setattr(learner, name, 3)
+    with pytest.raises(TypeError, match=rf"{name} cannot be stored.* argument of Learner .* underscore"):
         learner.save(tmp_path / "l")
 
 
@@ -484,6 +485,7 @@ def test_a_type_outside_of_the_public_ones_is_refused(name, tmp_path):
     [
         "os.system", "penstock.save", "penstock.load", "penstock.weights", "penstock.reservoirs.ESN.close",
         "penstock.as_system", "penstock.LureBlock.of",
+        "penstock.reservoirs.Drawn._names", "penstock.reservoirs.InhibitionDesign._make",
         "penstock.reservoirs.ESN._gain", "penstock.data.sunspots", "penstock.reservoirs.series.as_series", "", 3, None,
     ],
 )  # fmt: skip
@@ -499,6 +501,33 @@ def test_adapters_of_code_are_not_made_from_files(tmp_path):
     refuses(
         write(tmp_path / "x", header | {"penstock": "0"}, members), "of type 'penstock.Map', which cannot be stored"
     )
+
+
+def called(*args, **kwargs):
+    raise AssertionError("a function was called")
+
+
+@pytest.mark.parametrize("kind", ["ClosedLoop", "reservoirs.Hybrid"])
+@pytest.mark.parametrize("inside", [False, True])
+def test_constructors_that_try_a_function_get_none_from_a_file(kind, inside, tmp_path, monkeypatch):
+    """With a `partial` around it, any training of any length would run."""
+    monkeypatch.setattr(penstock.reservoirs, "train_adaptive_nvar", called)
+    header, members = good_members(tmp_path)
+    rule = {"name": "penstock.reservoirs.train_adaptive_nvar"}
+    rule = {"partial": rule, "args": [], "keywords": {"seed": 0, "n_hidden": 10**8}} if inside else rule
+    role = "readout" if kind == "ClosedLoop" else "model"
+    fields = {"system": header["tree"], role: rule} | ({"n_inputs": 0, "model_jacobian": None} if "H" in kind else {})
+    tree = {"type": f"penstock.{kind}", "fields": fields, "learned": {}}
+    refuses(
+        write(tmp_path / "x", header | {"tree": tree}, members), f"{role}: a file may not give {kind.split('.')[-1]} a"
+    )
+
+
+def test_what_a_file_may_not_hold_is_not_saved(tmp_path):
+    esn = ESN.random(4, n_inputs=4, seed=0)
+    with pytest.raises(TypeError, match=r"^readout must be an object or an activation to be stored in a ClosedLoop"):
+        save(penstock.ClosedLoop(esn, partial(penstock.tanh)), tmp_path / "x")
+    assert there_and_back(penstock.ClosedLoop(esn, penstock.tanh), tmp_path).readout is penstock.tanh
 
 
 def test_an_estimator_needs_all_its_arguments(tmp_path):
@@ -551,6 +580,19 @@ EDITS = {
         leak={"seed": 1, "spawn_key": [], "pool_size": 10**9, "n_children_spawned": 0}
     ),
 }
+
+
+@pytest.mark.parametrize("name", ["_hidden_", "a b_", "readout_", "coef", "__class__"])
+def test_what_is_no_name_of_something_learned_is_refused(name, tmp_path):
+    header, members = good_members(tmp_path, penstock.Ridge())
+    header["tree"]["learned"] = {name: 1}
+    refuses(write(tmp_path / "x", header, members), f"Ridge does not learn '{name}'")
+
+
+def test_a_system_learns_nothing(tmp_path):
+    header, members = good_members(tmp_path)
+    header["tree"]["learned"] = {"coef_": 1}
+    refuses(write(tmp_path / "x", header, members), "ESN does not learn 'coef_'")
 
 
 @pytest.mark.parametrize("message", EDITS)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from penstock import System, SystemDefaults
+from penstock import Map, System, SystemDefaults
+from penstock.analysis import lyapunov_spectrum, stability
 
 
 class Affine(SystemDefaults):
@@ -121,3 +122,17 @@ def test_bad_types_and_states_are_named():
         Affine().jacobian(np.zeros(2), [0.0, 1.0])
     with pytest.raises(TypeError, match="u must be a number of steps"):
         Doubling().run(2.5)
+
+
+def test_analyses_of_an_autonomous_system_begin_where_it_says():
+    """Two attracting points: 0 with slope 1/4, where drawn starts end, and 2 with slope 1/2."""
+    twofold = Map(lambda x, u: np.where(x.real > 1, 2 + 0.5 * (x - 2), 0.25 * x), n_units=1)
+    there = twofold.starting_at([1.5])
+    spectrum = [lyapunov_spectrum(system, n_steps=500, progress=False).exponents[0] for system in (twofold, there)]
+    np.testing.assert_allclose(spectrum, np.log([0.25, 0.5]), rtol=1e-9)
+    np.testing.assert_allclose(
+        stability(there, n_steps=500, progress=False).along_input.exponent, np.log(0.5), rtol=1e-9
+    )
+    assert twofold.start is None and there.run(1)[0, 0] == 0
+    with pytest.raises(ValueError, match=r"x0 must have shape \(1,\)"):
+        twofold.starting_at([1.0, 2.0])

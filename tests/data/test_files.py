@@ -127,8 +127,13 @@ def test_arguments_out_of_range_are_named(write):
     for columns, says in ((["z"], "'z': none"), (["x"], "2 of that name"), ([3], "got 3"), ([], "at least one")):
         with pytest.raises(ValueError, match=rf"columns must name.*{says}"):
             read_series(path, columns=columns)
-    with pytest.raises(TypeError, match="columns must be an integer"):
-        read_series(path, columns=[1.5])
+    for columns in ([1.5], 1.5, True):
+        with pytest.raises(TypeError, match="columns must be an integer"):
+            read_series(path, columns=columns)
+    assert_array_equal(read_series(path, columns=np.int64(2)).values, [[3.0]])
+    for delimiter in ("", ", ", 5):
+        with pytest.raises(ValueError, match=f"delimiter must be one character, got {delimiter!r}"):
+            read_series(path, delimiter=delimiter)
     for decimal, delimiter in (("'", None), (",", ",")):
         with pytest.raises(ValueError, match="decimal must be"):
             read_series(path, decimal=decimal, delimiter=delimiter)
@@ -231,6 +236,8 @@ def test_ts_series_are_steps_by_channels_with_their_labels_as_written(write):
     assert_array_equal(series[0], [[1.0, -1.0], [2.0, 0.0], [3.5, 1e-3]])
     assert_array_equal(series[1], [[7.0, np.nan]])
     assert labels.tolist() == ["Rise", "fall"] and series[0].flags.c_contiguous
+    marked = read_ts(write("\ufeff@classLabel true\n@data\n1:a\n", "marked.ts"))  # a byte order mark is no text
+    assert marked[1].tolist() == ["a"]
 
 
 def test_ts_series_without_labels_have_empty_ones(write):

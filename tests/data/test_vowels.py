@@ -9,7 +9,10 @@ from penstock import Ridge
 from penstock.data import japanese_vowels
 from penstock.reservoirs import ESN, Classifier, Drawn
 
-needs_aeon = pytest.mark.skipif(find_spec("aeon") is None, reason="the recordings are inside the package aeon")
+
+def needs_aeon(test):
+    """Run with the slow tests, where aeon is installed: the recordings are inside that package."""
+    return pytest.mark.slow(pytest.mark.skipif(find_spec("aeon") is None, reason="needs aeon")(test))
 
 
 @pytest.fixture

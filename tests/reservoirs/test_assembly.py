@@ -31,6 +31,7 @@ from penstock.reservoirs import (
     symmetric_metric,
     symmetric_module,
 )
+from penstock.reservoirs.certificates import growth
 
 SEEDS = st.integers(0, 2**32 - 1)
 DRAWN = {
@@ -207,6 +208,12 @@ def test_symmetric_weights_keep_their_factor_down_to_the_stated_eigenvalue():
         assert largest_step(assembly, assembly.metric) <= factors[-1] * (1 + 1e-12)
     assert_allclose(factors[0], 1 - 0.5 * h, atol=1e-6)
     assert factors[1] > 1.05  # (1 - h) + h W, at full slopes, is then below -1 in that direction
+
+
+def test_negative_self_connections_are_bounded_by_the_step_without_them():
+    # at slope 0 only the leak is left, exp(-0.3), though at slope 1 a self-connection of -1 would take more
+    assert_allclose(plain(W=-EYE).certificate().factor, np.exp(-0.3), rtol=1e-12)
+    assert plain(W=-EYE).certificate().factor >= np.exp(-0.3)
 
 
 def test_svd_modules_contract_at_every_step_length():
@@ -435,6 +442,88 @@ def test_single_precision_is_certified_up_to_its_rounding():
     assert_allclose(single.certificate().coupling_growth, 1, atol=1e-6)
 
 
+def test_single_precision_is_certified_as_it_runs():
+    # 1 - 1e-9 is 1 in float32, so that this state stands still instead of shrinking
+    still = Assembly(np.zeros((2, 2), np.float32), np.ones((2, 1)), np.zeros((2, 2)), EYE, (1, 1), dt=1e-9)
+    assert_array_equal(still.run(np.zeros(1000), np.ones(2))[-1], np.ones(2))
+    assert not still.certificate().verified
+    # rounding of keep and of h W: relative 6e-8 of either, and two in 50 draws beyond the factor without it
+    for seed in range(50):
+        W = np.random.default_rng(seed).uniform(0.5, 0.9, (1, 1)).astype(np.float32)
+        dt = float(np.random.default_rng(seed + 100).uniform(0.01, 0.5))
+        one = Assembly(W, np.ones((1, 1)), np.zeros((1, 1)), np.eye(1), (1,), dt=dt, activation=penstock.identity)
+        keep, h = np.float32(np.exp(-dt)), np.float32(1 - np.exp(-dt))
+        assert float(keep) + float(h * W[0, 0]) <= one.certificate().factor
+
+
+def worst_radius(assembly):
+    """The largest spectral radius of the step as it runs, over all slopes at their ends."""
+    keep, h = float(assembly.dtype.type(assembly._keep)), assembly.dtype.type(1 - assembly._keep)
+    E = assembly.lure_blocks()[0].A / assembly._keep if assembly._keep else np.zeros_like(assembly.L)
+    gain, slope = (h * assembly.W).astype(float), assembly.lure_blocks()[0].slopes[1]
+    steps = [E @ (keep * np.eye(len(gain)) + gain * d) for d in corners(len(gain), slope)]
+    return max(np.abs(np.linalg.eigvals(step)).max() for step in steps)
+
+
+@given(
+    seed=SEEDS,
+    dt=st.sampled_from([1e-17, 1e-12, 1e-8, 1e-3, 0.3, 5.0]),
+    scale=st.sampled_from([0.3, 0.9, 1.0, 3.0]),
+    spread=st.sampled_from([0.0, 1.0, 7.0, 12.0]),
+    loose=st.sampled_from([0.0, 1e-8, 1e-3, 1.0]),
+    dtype=st.sampled_from([np.float64, np.float32]),
+    activation=st.sampled_from([penstock.tanh, penstock.sigmoid, penstock.identity]),
+)
+@settings(deadline=None, max_examples=150)
+def test_nothing_that_expands_is_verified(seed, dt, scale, spread, loose, dtype, activation):
+    """Any weights, couplings and metrics, also nearly singular ones: the certificate may fail, but must not lie."""
+    rng, pair = np.random.default_rng(seed), np.kron(EYE, np.ones((2, 2)))
+    blocks, weights = [], []
+    for _ in range(2):
+        Q = np.linalg.qr(rng.standard_normal((2, 2)))[0]
+        block = Q * 10.0 ** (spread * rng.uniform(-1, 1, 2)) @ Q.T
+        blocks.append(0.5 * (block + block.T))
+        weights.append(scale * Q * rng.choice([1.0, -1.0, 0.5], 2) @ Q.T)  # norms just at 1 among them
+    metric, W = (np.kron(np.diag([1, 0]), one) + np.kron(np.diag([0, 1]), two) for one, two in (blocks, weights))
+    B = np.triu(rng.standard_normal((4, 4)) * (1 - pair))
+    L = B - np.linalg.lstsq(metric, B.T @ metric, rcond=None)[0] + loose * rng.standard_normal((4, 4))
+    try:
+        assembly = Assembly(W.astype(dtype), np.ones((4, 1)), L, metric, (2, 2), dt=dt, activation=activation)
+    except ValueError:
+        return  # no metric
+    certificate = assembly.certificate()
+    if certificate.verified:
+        # 1e-9: rounding of the eigenvalues of this test, of matrices far from normal
+        assert worst_radius(assembly) < 1 + 1e-9
+        assert certificate.factor < 1
+
+
+def test_proven_norms_are_bounds_in_metrics_that_lose_digits():
+    """‖E‖_P in 60 digits, where E^T P E cancels to parts in 1e6 or 1e8: some bounds would be too low without margin."""
+    mpmath = pytest.importorskip("mpmath")
+    with mpmath.workdps(60):
+        for seed, wide in product(range(60), (3, 4)):
+            rng = np.random.default_rng(seed)
+            Q, U = (np.linalg.qr(rng.standard_normal((3, 3)))[0] for _ in range(2))
+            lengths = 10.0 ** np.linspace(-wide, wide, 3)
+            P, root = Q * lengths @ Q.T, Q * np.sqrt(lengths) @ Q.T
+            P, E = 0.5 * (P + P.T), Q / np.sqrt(lengths) @ Q.T @ U @ root  # a rotation in P
+            lower = mpmath.cholesky(mpmath.matrix(P.tolist()))
+            turned = lower.T * mpmath.matrix(E.tolist()) * (lower**-1).T
+            exact = mpmath.sqrt(max(mpmath.eigsy(turned.T * turned, eigvals_only=True)))
+            assert exact <= growth(E, P)
+
+
+def test_modules_beyond_all_bounds_are_not_certified_and_say_nothing():
+    for W in ([[1e200]], [[0.0, 1e200], [1e-150, 0.0]], 1e200 * EYE):
+        assert not stable_module(W).certified
+    chain = {(k + 1, k): 1e3 * EYE for k in range(24)}  # its weights would leave the range of floats
+    modules = [svd_module(2, seed=seed) for seed in range(25)]
+    assert not Assembly.of(modules, W_in=np.ones((50, 1)), feedforward=chain).certificate().verified
+    for metric in (1e308 * EYE, 5e-324 * EYE):
+        assert not plain(metric=metric).certificate().verified
+
+
 def test_plain_matrices_are_given_their_metric():
     parts = [np.array([[0.0, 30.0], [0.01, 0.0]]), np.array([[-40.0, 1.0], [1.0, -2.0]])]
     certificate = Assembly.of(parts, {(1, 0): np.ones((2, 2))}, W_in=np.ones((4, 1)), dt=0.02).certificate()
@@ -457,6 +546,16 @@ def test_plain_matrices_are_given_their_metric():
         (ValueError, r"modules\[0\] must contract", lambda: of([svd_module(4, slope=0.25, seed=0)])),
         (ValueError, "modules must be a sequence", lambda: of([])),
         (ValueError, "modules must be a sequence", lambda: of(np.zeros((2, 2)))),
+        (ValueError, "modules must be a sequence", lambda: of(None)),
+        (ValueError, "modules must be a sequence", lambda: of("ab")),
+        (TypeError, r"modules\[1\]: W must hold real numbers", lambda: of([np.zeros((2, 2)), None])),
+        (ValueError, "metric must have shape", lambda: StableModule(np.eye(2), np.eye(3), 1.0, "symmetric", 1.0)),
+        (ValueError, "W must be finite", lambda: StableModule([[np.nan]], [[1.0]], 1.0, "symmetric", 1.0)),
+        (ValueError, "spread must leave weights and metric finite", lambda: svd_module(8, spread=400.0, seed=0)),
+        (ValueError, "spread must leave weights", lambda: symmetric_module(8, spread=1e200, seed=0)),
+        (TypeError, "module must return a StableModule of 2", lambda: random_of(lambda n, **_: np.eye(n))),
+        (TypeError, "module must return a StableModule of 2", lambda: random_of(lambda n, **_: svd_module(3, seed=0))),
+        (ValueError, r"x and y must have shape", lambda: plain().certificate().distance(np.ones(2), np.ones(3))),
         (ValueError, r"couplings must connect two of the 2 modules", lambda: of(PAIR, {(0, 2): np.eye(2)})),
         (ValueError, r"couplings must connect two of the 2 modules", lambda: of(PAIR, {(1, 1): np.eye(2)})),
         (ValueError, r"couplings\[0, 1\] must have shape \(2, 2\)", lambda: of(PAIR, {(0, 1): np.ones((2, 3))})),
@@ -496,3 +595,7 @@ def of(modules, couplings=None, **settings):
 def plain(**parts):
     fields = {"W": 0.5 * EYE, "W_in": np.ones((2, 1)), "L": np.zeros((2, 2)), "metric": EYE, "sizes": (1, 1)}
     return Assembly(**{**fields, **parts})
+
+
+def random_of(module):
+    return Assembly.random(4, n_modules=2, module=module, seed=0)

@@ -24,6 +24,7 @@ WAVES = [
     + 0.1 * RNG.standard_normal((20 + i % 7, 2))
     for i, kind in enumerate(KINDS)
 ]
+TEXT = np.array(["a", "b", "c"])[KINDS]
 STACK = np.stack([wave[:20] for wave in WAVES])
 LINE = ESN(delay_line(4), np.eye(4)[:, :1], activation=identity)  # x_t = (u_t, u_{t-1}, u_{t-2}, u_{t-3})
 
@@ -116,10 +117,11 @@ def test_streamed_blocks_give_the_readout_of_all_steps(monkeypatch):
     assert_allclose(again.decision_function(u), means, atol=1e-11)
 
 
-def test_a_deep_system_is_read_from_all_its_layers():
-    deep = DeepESN.random(15, n_layers=3, n_inputs=2, seed=0)
+@pytest.mark.parametrize(("concat", "width"), [(True, 15), (False, 5)])
+def test_a_deep_system_is_read_from_the_layers_it_shows(concat, width):
+    deep = DeepESN.random(15, n_layers=3, n_inputs=2, concat=concat, seed=0)
     model = Classifier(deep).fit(WAVES, KINDS)
-    assert model.readout_.coef_.shape == (3, 15)
+    assert model.readout_.coef_.shape == (3, width)
     pooled = np.array([deep.run(u)[:, deep.observed].mean(axis=0) for u in standardised(WAVES)])
     assert_allclose(model.readout_.predict(pooled), model.decision_function(WAVES), atol=1e-10)
 
@@ -252,6 +254,53 @@ def test_static_data_are_classified_as_by_ridge_regression_alone():
     assert_allclose(model.decision_function(X[:, None, :]), reference.decision_function(X), atol=1e-10)
 
 
+ONLINE = {"RLS": RLS(), "LMS": LMS(0.05), "SGD": linear_model.SGDClassifier(shuffle=False, random_state=0)}
+
+
+@pytest.mark.parametrize("pool", [mean_state, None])
+@pytest.mark.parametrize("readout", ONLINE.values(), ids=ONLINE)
+def test_learning_in_parts_is_learning_at_once(readout, pool):
+    labels = KINDS if pool else [np.tile(kind, len(wave)) for kind, wave in zip(KINDS, WAVES, strict=True)]
+    at_once = Classifier(SYSTEM, readout, pool=pool, standardise=False, washout=2).partial_fit(WAVES, labels)
+    parts = Classifier(SYSTEM, readout, pool=pool, standardise=False, washout=2)
+    for i in range(0, 60, 20):
+        parts.partial_fit(WAVES[i : i + 20], labels[i : i + 20], classes=[2, 0, 1])
+    # series are run in other batches, whose rounding learning passes on
+    given = [at_once.decision_function(WAVES), parts.decision_function(WAVES)]
+    given = given if pool else [np.concatenate(own) for own in given]
+    assert_allclose(given[1], given[0], atol=1e-8)
+    if isinstance(readout, RLS | LMS):
+        whole = clone(parts).fit(WAVES, labels).decision_function(WAVES)
+        assert_allclose(whole if pool else np.concatenate(whole), given[0], atol=1e-8)
+
+
+def test_learning_goes_on_with_the_classes_and_the_scaling_of_the_first_call():
+    model = Classifier(SYSTEM, RLS()).partial_fit(WAVES[:20], TEXT[:20] == "a", classes=[True, False])
+    scaling = model.inputs_
+    assert model.partial_fit([10 * wave for wave in WAVES[:1]], [True]).inputs_ is scaling  # one class will do then
+    model = Classifier(SYSTEM, RLS()).partial_fit(WAVES[:2], ["b", "b"], classes=["c", "b", "a"])
+    assert model.classes_.tolist() == ["a", "b", "c"] and model.decision_function(WAVES).shape == (60, 3)
+    before = model.decision_function(WAVES)
+    for X, y, message in [
+        (WAVES, ["d", *TEXT[1:]], r"y must hold labels of classes \['a', 'b', 'c'\], got 'd'"),
+        ([wave[:, :1] for wave in WAVES], TEXT, "X must have 2 channels as at fit, got 1"),
+        (WAVES, TEXT[1:], "one label for each of the 60 series"),
+        (WAVES[0], TEXT, "X must be several series"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            model.partial_fit(X, y)
+    assert_array_equal(model.decision_function(WAVES), before)
+    model.set_params(pool=lambda states: states.mean(axis=0) if len(states) < 26 else states)
+    with pytest.raises(ValueError, match="pool must turn"):  # after some series have been learned from
+        model.partial_fit(WAVES, TEXT)
+    assert_array_equal(model.set_params(pool=mean_state).decision_function(WAVES), before)
+    with pytest.raises(ValueError, match="y must hold at least two classes, got only 'b'"):
+        Classifier(SYSTEM, RLS()).partial_fit(WAVES[:2], ["b", "b"])
+    with pytest.raises(AttributeError, match="partial_fit needs an online readout such as RLS"):
+        Classifier(SYSTEM).partial_fit(WAVES, KINDS)
+    assert not hasattr(Classifier(SYSTEM), "partial_fit")
+
+
 # --- scikit-learn's tools ---------------------------------------------------------------------------------------------
 
 
@@ -337,7 +386,6 @@ def test_a_fit_that_fails_leaves_the_old_one(settings, y):
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 STEPS = [np.tile(kind, len(wave)) for kind, wave in zip(KINDS, WAVES, strict=True)]
-TEXT = np.array(["a", "b", "c"])[KINDS]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.linalg import null_space, orth
+from scipy.linalg import expm, null_space, orth
+from scipy.sparse import eye_array
 
 import penstock
 from penstock.analysis import lyapunov_spectrum, stability
@@ -90,6 +91,12 @@ def test_aperture_limits_make_the_conceptor_hard():
     np.testing.assert_allclose(c.with_aperture(1e200).C, np.diag([0.0, 1.0, 1.0]), atol=1e-15)
 
 
+def test_projectors_stay_projectors_at_any_aperture():
+    P = projector(*states(3, 7))  # eigenvalues 0 and 1 up to rounding, which apertures of 0 and inf would blow up
+    for gamma in (0.0, 1e-9, 1e9, np.inf):
+        np.testing.assert_allclose(P.with_aperture(gamma).C, P.C, atol=ATOL)
+
+
 def test_similarity_is_the_cosine_between_the_matrices():
     a, b = Conceptor(np.diag([1.0, 0.5, 0.0])), Conceptor(np.diag([0.0, 0.5, 1.0]))
     assert a.similarity(a) == pytest.approx(1.0)
@@ -173,6 +180,28 @@ def test_projectors_and_is_the_intersection_and_or_the_span():
     np.testing.assert_allclose((projector(a, b) | ~projector(a, b)).C, np.eye(7), atol=1e-10)
 
 
+@settings(deadline=None, max_examples=100)
+@given(st.integers(0, 10**6), st.sampled_from([1e-12, 1e-9, 1e-8, 1e-7, 1e-6, 1e-3]))
+def test_ranges_that_nearly_meet_still_give_conceptors(seed, angle):
+    rng = np.random.default_rng(seed)
+    Q = np.linalg.qr(rng.standard_normal((4, 4)))[0]
+    skew = rng.standard_normal((4, 4))
+    levels = [0, 1, 1e-16, 1e-12, 1e-8, 0.3, 0.9, 1 - 1e-8, 1 - 1e-12]
+    a, b = (
+        Conceptor(basis * rng.choice(levels, 4) @ basis.T) for basis in (Q, expm(angle * (skew - skew.T)) @ Q)
+    )  # their intersection hangs on the last digits, but what it is lies below both
+    for both in (a & b, b & a):
+        assert np.linalg.eigvalsh(a.C - both.C).min() > -1e-7
+        assert np.linalg.eigvalsh(b.C - both.C).min() > -1e-7
+    assert np.linalg.eigvalsh((a | b).C - a.C).min() > -1e-7
+
+
+def test_faint_conceptors_keep_their_digits():
+    faint = Conceptor(np.diag([1e-10, 3e-12, 0.5]))
+    values = np.array([1e-10, 3e-12, 0.5])
+    np.testing.assert_allclose(np.diag((faint & faint).C), values / (2 - values), rtol=1e-3)  # eigenvalues err by 1e-16
+
+
 @settings(deadline=None, max_examples=60)
 @given(conceptors(), conceptors(), conceptors())
 def test_laws_of_the_logic(a, b, c):
@@ -244,6 +273,13 @@ def test_divergence_is_named():
     growing = ESN(3 * np.eye(2), np.zeros((2, 0)), activation=penstock.identity)
     with pytest.raises(FloatingPointError, match="unit 0 is inf at step"):
         Conceptored(growing, Conceptor(np.eye(2))).run(900, x0=[1.0, 0.0])
+
+
+def test_divergence_by_the_conceptor_itself_is_named():
+    v = np.sqrt([0.5, 1 / 6, 1 / 6, 1 / 6])
+    still = ESN(np.eye(4), np.zeros((4, 0)), activation=penstock.identity)
+    with pytest.raises(FloatingPointError, match="unit 0 is inf at step 0"):  # the row of v_0 v sums to 1.37
+        Conceptored(still, Conceptor(np.outer(v, v))).run(1, x0=np.full(4, 1.7e308))
 
 
 # --- loaded patterns ------------------------------------------------------------------------------------------------
@@ -334,6 +370,37 @@ def test_patterns_of_several_channels_and_apertures_of_each():
         np.testing.assert_allclose(angle, 0.5 * turn, atol=0.05)
 
 
+def test_sparse_leaky_networks_with_two_inputs_load_the_same_weights():
+    leak = np.linspace(0.3, 1.0, 20)
+    sparse = ESN.random(20, n_inputs=2, density=0.3, leak=leak, bias_scaling=0.2, seed=0)
+    dense = ESN(sparse.W.toarray(), sparse.W_in, sparse.bias, leak)
+    circle = np.stack([np.sin(T[:700] / 2), np.cos(T[:700] / 2)], axis=1)
+    one, two = (load_patterns(esn, [circle, circle[::-1]], washout=100) for esn in (sparse, dense))
+    np.testing.assert_allclose(one.system.W, two.system.W, atol=1e-9)  # a ridge whose condition is at most 1e7
+    np.testing.assert_array_equal(one.system.leak, leak)
+
+
+def test_single_precision_patterns_are_loaded_in_double():
+    single = ESN.random(20, bias_scaling=0.2, dtype=np.float32, seed=0)
+    u = np.sin(T[:800] / 2).astype(np.float32)
+    result = load_patterns(single, [u], washout=100, alpha=1e-8)
+    x = single.run(u)
+    before = x[99:-1].astype(float)
+    drive = (x[99:-1] @ single.W.T + u[100:, None] @ single.W_in.T).astype(float)
+    assert result.system.dtype == np.float32
+    U, s, Vt = np.linalg.svd(before, full_matrices=False)
+    exact = drive.T @ U * (s / (s**2 + 1e-8)) @ Vt
+    np.testing.assert_array_equal(result.system.W, exact.astype(np.float32))
+
+
+def test_patterns_that_were_not_loaded_are_named():
+    result = loaded()
+    with pytest.raises(ValueError, match="pattern must be below 3, counted from 0, got 3"):
+        result.recall(3)
+    with pytest.raises(ValueError, match="pattern must be at least 0"):
+        result.recall(-1)
+
+
 def test_same_network_same_bits():
     np.testing.assert_array_equal(loaded().system.W, loaded().system.W)
 
@@ -388,6 +455,10 @@ def test_bad_states_and_apertures_are_refused():
         Conceptor.of(np.ones(4), 1.0)
     with pytest.raises(ValueError, match="states must hold at least one state"):
         Conceptor.of(np.empty((0, 4)), 1.0)
+    with pytest.raises(ValueError, match="states must have 4 units in every block, got 1"):
+        Conceptor.of(iter([np.ones((2, 4)), np.ones((2, 1))]), 1.0)
+    with pytest.raises(TypeError, match=r"C must be a dense array, got a sparse one"):
+        Conceptor(eye_array(3))
     with pytest.raises(ValueError, match=r"states must have shape \(…, 3\), got \(2, 4\)"):
         c.evidence(np.ones((2, 4)))
     with pytest.raises(TypeError, match="must be a Conceptor"):
@@ -410,7 +481,8 @@ def test_bad_states_and_apertures_are_refused():
         ({"patterns": []}, ValueError, "patterns must hold at least one pattern"),
         ({"patterns": np.ones((2, 900))}, TypeError, "patterns must be a list of arrays"),
         ({"patterns": [np.ones(900), np.ones(500)]}, ValueError, r"patterns\[1\] must be one series of more than"),
-        ({"patterns": [np.ones((900, 2))]}, ValueError, r"u must have shape \(T, 1\)"),
+        ({"patterns": [np.ones((900, 2))]}, ValueError, r"patterns\[0\]: u must have shape \(T, 1\)"),
+        ({"patterns": [np.ones(900), None]}, TypeError, r"patterns\[1\]: u must hold real numbers"),
         ({"washout": 0}, ValueError, "washout must be at least 1"),
         ({"alpha": 0.0}, ValueError, "alpha must be above 0"),
         ({"readout_alpha": -1.0}, ValueError, "readout_alpha must be above 0"),

@@ -253,6 +253,13 @@ def test_batches_visit_every_series_once_before_any_again():
     np.testing.assert_allclose(result.loss.reshape(2, 2).mean(axis=1), everything, rtol=1e-12)
 
 
+def test_the_last_batch_of_a_round_takes_what_is_left():
+    u, d = delayed_mixture(5)
+    result = train(small_network(), u, d, n_steps=6, learning_rate=1e-300, batch_size=2, seed=1)
+    # rounds of two, two and one: weighted by their sizes, every round has the loss of all five
+    np.testing.assert_allclose(result.loss.reshape(2, 3) @ [0.4, 0.4, 0.2], np.mean(d**2), rtol=1e-12)
+
+
 def test_same_seed_same_bits_and_another_seed_another_order():
     u, d = delayed_mixture(12)
     runs = [train(small_network(), u, d, n_steps=20, batch_size=4, seed=seed) for seed in (3, 3, 4)]

@@ -133,7 +133,7 @@ def test_parts_come_from_independent_streams_and_the_same_seed_gives_the_same_bi
 def test_repr_tells_the_balance():
     assert "40 (8 inhibitory)" in repr(network()) and "I/E=1.3" in repr(balance_inhibition(network(), 1.3))
     bare = EIReservoir(np.zeros((2, 2)), np.zeros((2, 2)), np.zeros((2, 1)))
-    assert "I/E=nan" in repr(bare)  # nothing excites: no warning either
+    assert "I/E=nan" in repr(bare) and np.isnan(bare.ratio)  # nothing excites: no warning either
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from scipy.integrate import solve_ivp
 from penstock import Flow, Map, Ridge, ridge
 from penstock.analysis import lyapunov_spectrum
 from penstock.data import lorenz63
-from penstock.reservoirs import ESN, Forecaster, Hybrid
+from penstock.reservoirs import ESN, Forecaster, Hybrid, Stack
+from penstock.system import numerical_jacobian
 
 BETA = 8 / 3
 
@@ -63,6 +64,27 @@ def test_given_jacobian_of_the_model_is_used():
     assert_allclose(given.input_jacobian(x, u), numerical.input_jacobian(x, u), atol=1e-14)
     double = Hybrid(esn(4), lambda U: np.cos(U), model_jacobian=lambda u: 2 * slope(u))
     assert_allclose(double.input_jacobian(x, u)[40:], 2 * slope(u))
+
+
+def forced_pendulum():
+    return Flow(lambda x, u: np.stack([x[1], 0.3 * u[0] * x[0] - np.sin(x[0])]), n_units=2, n_inputs=1, dt=0.3)
+
+
+@pytest.mark.parametrize("model", [forced_pendulum(), lambda U: np.sin(U[:, :2] * U[:, 1:])], ids=["flow", "rule"])
+def test_tangents_pass_through_the_model_as_its_jacobians_say(model):
+    """The units of a lower layer are what the model sees; tangents reach it through them, at every step."""
+    hybrid = Hybrid(esn(5, 6), model, n_inputs=3)
+    stack = Stack([esn(2, 3), hybrid])
+    rng = np.random.default_rng(2)
+    x, u, basis = 0.5 * rng.standard_normal(stack.n_units), rng.standard_normal((4, 2)), np.eye(stack.n_units)
+    slopes = hybrid.input_jacobian(x[3:], x[:3])
+    assert_allclose(slopes, numerical_jacobian(lambda v: hybrid.step(x[3:], v), x[:3]), atol=1e-14)
+    tangents = stack.push(x, u, basis)[1]
+    for u_t in u:
+        basis = numerical_jacobian(lambda y, u_t=u_t: stack.step(y, u_t), x) @ basis
+        x = stack.step(x, u_t)
+    assert_allclose(tangents, basis, rtol=0, atol=1e-13)  # four products of matrices of order 1
+    assert np.abs(basis[-2:]).max() > 0.01  # they did reach it
 
 
 def test_readout_is_the_model_where_the_model_is_perfect():
@@ -138,6 +160,8 @@ def test_sizes_that_do_not_fit_are_named(n_inputs, model, settings, message):
 def test_model_that_is_neither_function_nor_system_is_refused():
     with pytest.raises(TypeError, match="system must be a System, got 3"):
         Hybrid(esn(4), 3)
+    with pytest.raises(TypeError, match=r"model\(U\) must return real numbers, got dtype complex128"):
+        Hybrid(esn(4), lambda U: U + 1j)
     with pytest.raises(TypeError, match="model_jacobian must be a function and go with one"):
         Hybrid(esn(6), lorenz_flow(), model_jacobian=np.diag)
 

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 
 import penstock
 from penstock import identity, relu, sigmoid, tanh
-from penstock.reservoirs import ESN, ResESN, bcm, hebbian, intrinsic_plasticity, oja
+from penstock.reservoirs import ESN, NVAR, ResESN, bcm, hebbian, intrinsic_plasticity, oja
 from penstock.scaling import spectral_radius
 
 RULES = {"hebbian": hebbian, "oja": oja, "bcm": bcm}
@@ -324,6 +324,9 @@ def test_bad_settings_of_local_rules_are_named(rule):
             call()
     with pytest.raises(TypeError, match="esn must be an ESN, got ResESN"):
         RULES[rule](ResESN.random(10, alpha=0.5, beta=0.5, seed=0), u[:, :1])
+    for other in (NVAR(2), None, "esn"):
+        with pytest.raises(TypeError, match="esn must be an ESN, got"):
+            RULES[rule](other, u)
 
 
 def test_threshold_rate_is_a_fraction_and_only_hebb_may_unlearn():
