@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
-import scipy.optimize
+import scipy  # its parts load at first use
 import scipy.sparse as sp
-from scipy.sparse.csgraph import connected_components
 
 from penstock.checks import as_finite_array
 from penstock.threads import one_blas_thread
@@ -172,7 +170,7 @@ def coupled_groups(L, sizes):
     """Return the group of every module: those that reach each other along couplings in a circle."""
     places = module_slices(sizes)
     graph = np.array([[bool(L[i, j].any()) for j in places] for i in places])
-    return connected_components(sp.csr_array(graph.astype(np.int8)), connection="strong")[1]
+    return scipy.sparse.csgraph.connected_components(sp.csr_array(graph.astype(np.int8)), connection="strong")[1]
 
 
 def _depths(L, sizes, groups):

@@ -6,7 +6,7 @@ from functools import cached_property
 from numbers import Real
 
 import numpy as np
-import scipy.linalg
+import scipy  # its parts load at first use
 
 from penstock.checks import as_finite_array, as_inputs, as_int, as_positive_float
 from penstock.readout import Readout, ridge

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
-import scipy.optimize
+import scipy  # its parts load at first use
 
 from penstock.checks import as_finite_array, as_fraction, as_int, as_non_negative_float, as_positive_float, generators
 from penstock.reservoirs.certificates import EPS, growth, least_multiple

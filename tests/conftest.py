@@ -10,6 +10,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from hypothesis import settings
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -26,3 +28,8 @@ def _source_hash() -> str:
 os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(tempfile.gettempdir()) / f"penstock-numba-{_source_hash()}"))
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices: a second thread only waits
+
+settings.register_profile(
+    "same", derandomize=True
+)  # the same examples in every run; others: --hypothesis-profile=default
+settings.load_profile("same")

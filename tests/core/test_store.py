@@ -336,7 +336,9 @@ def test_what_cannot_be_stored_is_named_and_nothing_written(message, tmp_path):
     assert os.listdir(tmp_path) == ["x"] and (tmp_path / "x").read_text() == "old"
 
 
-@pytest.mark.parametrize("thing", [3, np.zeros(3), None, [ESN.random(3, seed=0)], penstock.tanh, ESN], ids=repr)
+@pytest.mark.parametrize(
+    "thing", [3, np.zeros(3), None, [ESN.random(3, seed=0)], penstock.tanh, ESN], ids=lambda x: type(x).__name__
+)
 def test_only_objects_are_saved(thing, tmp_path):
     with pytest.raises(TypeError, match="thing must be a System, Readout or estimator"):
         save(thing, tmp_path / "x")

@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import solve_ivp
@@ -321,10 +321,12 @@ def test_explicit_euler_breaks_what_the_assembly_keeps():
 @settings(deadline=None, max_examples=25)
 def test_any_couplings_keep_the_certificate_and_trajectories_obey_it(seed, strength, kind, dt):
     modules = [DRAWN[kind](n, seed=seed) for n in (5, 1, 4)]
+    alone = coupled(modules, 0.0, seed, dt=dt).certificate()
+    assume(alone.verified)  # strong negative self-connections contract in continuous time, not at every dt
     assembly = coupled(modules, strength, seed, dt=dt)
     certificate = assembly.certificate()
     assert certificate.verified
-    assert certificate.factor <= coupled(modules, 0.0, seed, dt=dt).certificate().factor * (1 + 1e-9)
+    assert certificate.factor <= alone.factor * (1 + 1e-9)
     rng = np.random.default_rng(seed)
     u, starts = rng.standard_normal((60, 2)), 3 * rng.standard_normal((2, 10))
     paths = assembly.run(np.stack([u, u]), starts)
