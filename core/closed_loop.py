@@ -2,18 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from penstock.checks import as_int
 from penstock.readout import Readout
-from penstock.system import SystemDefaults, as_system
+from penstock.system import Around, SystemDefaults, as_system
 
 __all__ = ["ClosedLoop", "PassThrough"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ClosedLoop(SystemDefaults):
+class ClosedLoop(Around):
     """Feed a readout back into the last inputs of a system.
 
     x_t = F(x_{t-1}, [u_t, R(x_{t-1})]). Whatever inputs are left over, u_t, stay inputs; with none left the loop is
@@ -45,45 +46,30 @@ class ClosedLoop(SystemDefaults):
     readout: Callable[[np.ndarray], np.ndarray]
 
     def __post_init__(self):
-        system = as_system(self.system)
+        object.__setattr__(self, "system", as_system(self.system))
         if not callable(self.readout):
             raise TypeError(f"readout must be a Readout or a function of states, got {self.readout!r}")
-        n_observed = len(range(*system.observed.indices(system.n_units)))
+        if not 0 < self.n_fed <= self.system.n_inputs:
+            most = self.system.n_inputs
+            raise ValueError(f"readout must have 1 to {most} outputs, the inputs of system, got {self.n_fed}")
+
+    @cached_property
+    def n_fed(self):
+        """Number k of outputs that are fed back."""
+        n_observed = len(range(*self.observed.indices(self.n_units)))
         if isinstance(self.readout, Readout) and self.readout.W_out.shape[1] != n_observed:
             raise ValueError(f"readout must read {n_observed} units, got W_out of shape {self.readout.W_out.shape}")
-        shape = np.shape(self.readout(np.zeros((1, n_observed), system.dtype)))
+        shape = np.shape(self.readout(np.zeros((1, n_observed), self.dtype)))
         if len(shape) != 2 or shape[0] != 1:
             raise ValueError(
                 f"readout must turn states (T, {n_observed}) into outputs (T, k), got shape {shape} for T=1"
             )
-        if not 0 < shape[1] <= system.n_inputs:
-            raise ValueError(f"readout must have 1 to {system.n_inputs} outputs, the inputs of system, got {shape[1]}")
-        object.__setattr__(self, "system", system)
-        object.__setattr__(self, "n_inputs", system.n_inputs - shape[1])
+        return shape[1]
 
     @property
-    def n_units(self):
-        """Units of the system."""
-        return self.system.n_units
-
-    @property
-    def dtype(self):
-        """Type of the states."""
-        return self.system.dtype
-
-    @property
-    def dt(self):
-        """Time between two steps."""
-        return self.system.dt
-
-    @property
-    def observed(self):
-        """The units a readout sees."""
-        return self.system.observed
-
-    def __repr__(self):
-        inside = f"  {self.system!r}".replace("\n", "\n  ")
-        return f"ClosedLoop(n_units={self.n_units}, n_inputs={self.n_inputs}) of\n{inside}"
+    def n_inputs(self):
+        """Inputs that are left: those of the system but for the fed ones."""
+        return self.system.n_inputs - self.n_fed
 
     def step(self, x, u):
         """Return the next state: (n,), (m,) -> (n,)."""
@@ -146,7 +132,7 @@ class ClosedLoop(SystemDefaults):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PassThrough(SystemDefaults):
+class PassThrough(Around):
     """Keep the last inputs of a system beside its state, so that a readout sees them too.
 
     The state is [x_t, v_t]: x_t = F(x_{t-1}, u_t) and v_t, the last k channels of u_t. A readout may so connect inputs
@@ -168,6 +154,7 @@ class PassThrough(SystemDefaults):
 
     system: SystemDefaults
     n_kept: int
+    observed = slice(None)
 
     def __post_init__(self):
         system = as_system(self.system)
@@ -182,24 +169,8 @@ class PassThrough(SystemDefaults):
         """Units of the system and channels kept."""
         return self.system.n_units + self.n_kept
 
-    @property
-    def n_inputs(self):
-        """Inputs of the system."""
-        return self.system.n_inputs
-
-    @property
-    def dtype(self):
-        """Type of the states."""
-        return self.system.dtype
-
-    @property
-    def dt(self):
-        """Time between two steps."""
-        return self.system.dt
-
-    def __repr__(self):
-        inside = f"  {self.system!r}".replace("\n", "\n  ")
-        return f"PassThrough(n_units={self.n_units}, n_kept={self.n_kept}) of\n{inside}"
+    def _about(self):
+        return f"n_units={self.n_units}, n_kept={self.n_kept}"
 
     def step(self, x, u):
         """Return the next state: (n + k,), (m,) -> (n + k,)."""

@@ -11,7 +11,7 @@ from penstock.checks import as_finite_array, as_inputs, as_int, as_positive_floa
 from penstock.orthogonal import renormalise
 from penstock.threads import one_blas_thread
 
-__all__ = ["System", "SystemDefaults", "as_system", "numerical_jacobian"]
+__all__ = ["Around", "System", "SystemDefaults", "as_system", "numerical_jacobian"]
 
 
 @runtime_checkable
@@ -286,6 +286,45 @@ class SystemDefaults:
         for segment, start in enumerate(range(0, u.shape[0], interval)):
             self._push(x, u[start : start + interval], V, none, none)
             renormalise(V, logs[segment])
+
+
+class Around(SystemDefaults):
+    """A system around another, `system`, whose sizes, time step and type are those of the inner one."""
+
+    system: SystemDefaults
+
+    @property
+    def n_units(self):
+        """Units of the system inside."""
+        return self.system.n_units
+
+    @property
+    def n_inputs(self):
+        """Input channels of the system inside."""
+        return self.system.n_inputs
+
+    @property
+    def dtype(self):
+        """Type of the states."""
+        return self.system.dtype
+
+    @property
+    def dt(self):
+        """Time between two steps."""
+        return self.system.dt
+
+    @property
+    def observed(self):
+        """The units a readout sees."""
+        return self.system.observed
+
+    def __repr__(self):
+        inside = f"  {self.system!r}".replace("\n", "\n  ")
+        return f"{type(self).__name__}({self._about()}) of\n{inside}"
+
+    def _about(self):
+        """Return what the repr says of the outer system."""
+        return f"n_units={self.n_units}, n_inputs={self.n_inputs}"
 
 
 def as_system(system) -> SystemDefaults:

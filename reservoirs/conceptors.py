@@ -11,7 +11,7 @@ import scipy  # its parts load at first use
 from penstock.checks import as_finite_array, as_inputs, as_int, as_positive_float
 from penstock.readout import Readout, ridge
 from penstock.reservoirs.esn import ESN, set_fields
-from penstock.system import SystemDefaults, as_system
+from penstock.system import Around, SystemDefaults, as_system
 from penstock.threads import one_blas_thread
 
 __all__ = ["Conceptor", "Conceptored", "LoadedPatterns", "load_patterns"]
@@ -161,7 +161,7 @@ class Conceptor:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Conceptored(SystemDefaults):
+class Conceptored(Around):
     """Run a system through a conceptor: x_t = C F(x_{t-1}, u_t).
 
     Parameters
@@ -200,31 +200,6 @@ class Conceptored(SystemDefaults):
         if self.conceptor.n_units != system.n_units:
             raise ValueError(f"conceptor must have {system.n_units} units like system, got {self.conceptor.n_units}")
         set_fields(self, system=system)
-
-    @property
-    def n_units(self):
-        """Units of the system."""
-        return self.system.n_units
-
-    @property
-    def n_inputs(self):
-        """Input channels of the system."""
-        return self.system.n_inputs
-
-    @property
-    def dt(self):
-        """Time between two steps."""
-        return self.system.dt
-
-    @property
-    def observed(self):
-        """The units a readout sees."""
-        return self.system.observed
-
-    @property
-    def dtype(self):
-        """Type of the states."""
-        return self.system.dtype
 
     def __repr__(self):
         return f"Conceptored({self.system!r}, {self.conceptor!r})"

@@ -8,13 +8,13 @@ import numpy as np
 
 from penstock.checks import as_int
 from penstock.reservoirs.esn import set_fields
-from penstock.system import SystemDefaults, as_system, numerical_jacobian
+from penstock.system import Around, SystemDefaults, as_system, numerical_jacobian
 
 __all__ = ["Hybrid"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Hybrid(SystemDefaults):
+class Hybrid(Around):
     """Run a model of the physics beside a reservoir that sees the model's forecast too.
 
     r_t = F(r_{t-1}, [K(u_t); u_t]), with F the reservoir and K the model, which turns the present value into its
@@ -76,14 +76,14 @@ class Hybrid(SystemDefaults):
 
     def __post_init__(self):
         system = as_system(self.system)
-        start, stop, stride = system.observed.indices(system.n_units)
+        stop, stride = system.observed.indices(system.n_units)[1:]
         if stop != system.n_units or stride != 1:
             raise ValueError(f"system must be observed up to its last unit, got observed={system.observed}")
         model: Any = self.model if _is_rule(self.model) else as_system(self.model)
         if self.model_jacobian is not None and (not callable(self.model_jacobian) or not _is_rule(model)):
             raise TypeError(f"model_jacobian must be a function and go with one, got {self.model_jacobian!r}")
         n_inputs = _count_inputs(system, model, self.n_inputs)
-        set_fields(self, system=system, model=model, n_inputs=n_inputs, observed=slice(start, None))
+        set_fields(self, system=system, model=model, n_inputs=n_inputs)
         if self.n_outputs < 1:
             raise ValueError(
                 f"system must have inputs for the model and for u, which has {n_inputs} channels, got {system.n_inputs}"
@@ -107,19 +107,13 @@ class Hybrid(SystemDefaults):
         return self.system.n_units + self.n_outputs
 
     @property
-    def dtype(self):
-        """Type of the states: that of the reservoir."""
-        return self.system.dtype
+    def observed(self):
+        """What a readout sees: the reservoir's observed units, and the model."""
+        return slice(self.system.observed.indices(self.system.n_units)[0], None)
 
-    @property
-    def dt(self):
-        """Time between two steps: that of the reservoir."""
-        return self.system.dt
-
-    def __repr__(self):
+    def _about(self):
         name = self.model.__name__ if hasattr(self.model, "__name__") else type(self.model).__name__
-        inside = f"  {self.system!r}".replace("\n", "\n  ")
-        return f"Hybrid(n_units={self.n_units}, n_inputs={self.n_inputs}, model={name}) of\n{inside}"
+        return f"n_units={self.n_units}, n_inputs={self.n_inputs}, model={name}"
 
     def step(self, x, u):
         """Return the next state: (n + k,), (m,) -> (n + k,)."""
