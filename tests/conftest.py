@@ -29,7 +29,6 @@ os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(tempfile.gettempdir()) / f"pen
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices: a second thread only waits
 
-settings.register_profile(
-    "same", derandomize=True
-)  # the same examples in every run; others: --hypothesis-profile=default
+# the same examples in every run; --hypothesis-profile=default draws others
+settings.register_profile("same", derandomize=True)
 settings.load_profile("same")
