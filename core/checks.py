@@ -15,6 +15,8 @@ __all__ = [
     "as_non_negative_float",
     "as_positive_float",
     "as_state",
+    "as_vector",
+    "float_type",
     "generators",
     "seed_sequence",
 ]
@@ -98,6 +100,21 @@ def as_matrix(name: str, value, shape: tuple[int | None, int | None], dtype, ord
     for part in parts:
         part.flags.writeable = False
     return matrix
+
+
+def as_vector(name: str, value, size: int, dtype=np.float64) -> np.ndarray:
+    """Return a number or an array (size,) as a read-only array (size,)."""
+    value = as_finite_array(name, value, dtype, ndim=(0, 1))
+    if value.ndim and value.shape != (size,):
+        raise ValueError(f"{name} must be a number or have shape ({size},), got {value.shape}")
+    value = np.array(np.broadcast_to(value, size))
+    value.flags.writeable = False
+    return value
+
+
+def float_type(array):
+    """Return float32 for an array of that type, float64 for anything else."""
+    return np.float32 if getattr(array, "dtype", None) == np.float32 else np.float64
 
 
 def _as_real(name, value):

@@ -6,7 +6,7 @@ from numba import njit
 from penstock.checks import as_finite_array, as_finite_float, as_fraction, as_positive_float
 from penstock.metrics import r2
 from penstock.moments import as_targets
-from penstock.params import Parameters, not_fitted, sklearn_tags
+from penstock.params import Parameters, check_fitted, sklearn_tags
 from penstock.readout import Readout
 from penstock.threads import one_blas_thread
 
@@ -73,13 +73,13 @@ class _Online(Parameters):
     @property
     def readout_(self) -> Readout:
         """The weights as a `Readout`, which closes loops."""
-        self._check_fitted()
+        check_fitted(self, "coef_")
         return Readout(self.coef_, self.intercept_)
 
     @one_blas_thread
     def predict(self, X):
         """Return the outputs of states X (T, n): (T, k), or (T,) if the targets were 1-D."""
-        self._check_fitted()
+        check_fitted(self, "coef_")
         X = as_finite_array("X", X, ndim=2)
         if X.shape[1] != self.n_features_in_:
             raise ValueError(f"X must have shape (T, {self.n_features_in_}) as in fit, got {X.shape}")
@@ -93,7 +93,7 @@ class _Online(Parameters):
     @property
     def n_features_in_(self) -> int:
         """Number n of columns of X."""
-        self._check_fitted()
+        check_fitted(self, "coef_")
         return self.coef_.shape[1]
 
     def _check_learnt(self):
@@ -105,10 +105,6 @@ class _Online(Parameters):
 
     def _learnt_shapes(self, k, n) -> dict[str, tuple[int, ...]]:
         return {"intercept_": (k,)}
-
-    def _check_fitted(self):
-        if not hasattr(self, "coef_"):
-            raise not_fitted(self)
 
     def __sklearn_tags__(self):
         return sklearn_tags("regressor")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
-__all__ = ["Parameters", "clone", "not_fitted", "sklearn_tags"]
+__all__ = ["Parameters", "check_fitted", "clone", "not_fitted", "sklearn_tags"]
 
 
 class Parameters:
@@ -74,6 +74,12 @@ def clone(estimator):
     if not hasattr(estimator, "get_params") or inspect.isclass(estimator):
         return deepcopy(estimator)
     return type(estimator)(**{name: clone(value) for name, value in estimator.get_params(deep=False).items()})
+
+
+def check_fitted(estimator, learned: str) -> None:
+    """Raise unless the estimator has the attribute `learned`, which `fit` sets."""
+    if not hasattr(estimator, learned):
+        raise not_fitted(estimator)
 
 
 def not_fitted(estimator) -> Exception:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from penstock.checks import as_finite_array, as_non_negative_float
+from penstock.checks import as_finite_array, as_non_negative_float, float_type
 from penstock.threads import one_blas_thread
 
 __all__ = ["Readout", "ridge"]
@@ -32,7 +32,7 @@ class Readout:
     offset: np.ndarray
 
     def __post_init__(self):
-        dtype = np.float32 if getattr(self.W_out, "dtype", None) == np.float32 else np.float64
+        dtype = float_type(self.W_out)
         W_out = as_finite_array("W_out", self.W_out, dtype, ndim=2)
         offset = as_finite_array("offset", self.offset, dtype, ndim=(0, 1))
         if offset.ndim and offset.shape != W_out.shape[:1]:

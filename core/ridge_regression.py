@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import scipy  # its parts load at first use
 
-from penstock.checks import as_finite_array
+from penstock.checks import as_finite_array, float_type
 from penstock.moments import Moments, Rows, as_targets, gather
-from penstock.params import Parameters, not_fitted, sklearn_tags
+from penstock.params import Parameters, check_fitted, sklearn_tags
 from penstock.readout import Readout
 from penstock.threads import one_blas_thread
 
@@ -109,7 +109,7 @@ class Ridge(Parameters):
             If shapes do not match, X or a weight is not finite, a weight or alpha is negative, an output has fewer
             than two values, or all outputs are constant. Whatever was fitted before stays.
         """
-        X = as_finite_array("X", X, np.float32 if getattr(X, "dtype", None) == np.float32 else np.float64, ndim=2)
+        X = as_finite_array("X", X, float_type(X), ndim=2)
         return self.fit_blocks(lambda: iter([(X, Y, sample_weight)]))
 
     @one_blas_thread
@@ -153,14 +153,14 @@ class Ridge(Parameters):
     @property
     def readout_(self) -> Readout:
         """The fitted weights as a `Readout`, which closes loops."""
-        self._check_fitted()
+        check_fitted(self, "coef_")
         return Readout(self.coef_, self.intercept_)
 
     @one_blas_thread
     def predict(self, X):
         """Return the outputs of rows X (T, N): (T, k), or (T,) if the targets were 1-D."""
-        self._check_fitted()
-        X = as_finite_array("X", X, np.float32 if getattr(X, "dtype", None) == np.float32 else np.float64, ndim=2)
+        check_fitted(self, "coef_")
+        X = as_finite_array("X", X, float_type(X), ndim=2)
         if X.shape[1] != self.n_features_in_:
             raise ValueError(f"X must have shape (T, {self.n_features_in_}) as in fit, got {X.shape}")
         Y = X @ self.coef_.T + self.intercept_
@@ -182,10 +182,6 @@ class Ridge(Parameters):
         if constant.size:
             raise ValueError(f"Y must vary in every output to be scored, got output {constant[0]} constant or missing")
         return float(np.mean(1 - np.nansum(weights * (Y - predicted) ** 2, axis=0) / spread))
-
-    def _check_fitted(self):
-        if not hasattr(self, "coef_"):
-            raise not_fitted(self)
 
     def __sklearn_tags__(self):
         return sklearn_tags("regressor")

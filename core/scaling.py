@@ -9,7 +9,7 @@ from math import sqrt
 import numpy as np
 import scipy.sparse as sp
 
-from penstock.checks import as_fraction, as_matrix, as_non_negative_float, as_positive_float
+from penstock.checks import as_fraction, as_matrix, as_non_negative_float, as_positive_float, float_type
 from penstock.threads import one_blas_thread
 
 __all__ = [
@@ -268,7 +268,7 @@ def _scaled(W, factor):
 
 def _like(W, result):
     """Return the float64 `result` in the precision of W, without stored zeros."""
-    dtype = np.float32 if getattr(W, "dtype", None) == np.float32 else np.float64
+    dtype = float_type(W)
     if not sp.issparse(result):
         return np.ascontiguousarray(result, dtype=dtype)
     result = sp.csr_array(result, dtype=dtype)

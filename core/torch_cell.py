@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from penstock.checks import as_finite_array, as_int, as_positive_float
+from penstock.checks import as_finite_array, as_int, as_positive_float, as_vector
 from penstock.readout import Readout
 from penstock.system import SystemDefaults
 
@@ -127,10 +127,7 @@ class TorchCell(SystemDefaults):
         W_out = as_finite_array("W_out", np.atleast_2d(W_out), self.dtype, ndim=2)
         if W_out.shape != (self.n_inputs, seen):
             raise ValueError(f"W_out must have shape ({self.n_inputs}, {seen}), got {W_out.shape}")
-        offset = as_finite_array("offset", offset, self.dtype, ndim=(0, 1))
-        if offset.ndim and offset.shape != (self.n_inputs,):
-            raise ValueError(f"offset must be a number or have shape ({self.n_inputs},), got {offset.shape}")
-        offset = np.array(np.broadcast_to(offset, self.n_inputs))
+        offset = np.array(as_vector("offset", offset, self.n_inputs, self.dtype))  # torch wants to be able to write
         loop = _Closed(self, self._tensor(W_out), self._tensor(offset))
         return TorchCell(loop, self.n_units, 0, self.dt, self.dtype)
 

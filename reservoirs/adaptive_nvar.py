@@ -7,7 +7,15 @@ import numpy as np
 import scipy  # its parts load at first use
 from numba import njit
 
-from penstock.checks import as_finite_array, as_finite_float, as_int, as_matrix, as_non_negative_float, seed_sequence
+from penstock.checks import (
+    as_finite_array,
+    as_finite_float,
+    as_int,
+    as_matrix,
+    as_non_negative_float,
+    as_vector,
+    seed_sequence,
+)
 from penstock.matvec import add_matvec, affine
 from penstock.progress import track
 from penstock.readout import Readout
@@ -85,7 +93,7 @@ class AdaptiveNVAR(Delayed):
         if n_hidden == 0 or n_taps == 0 or n_taps % n_delays:
             raise ValueError(f"W1 must have shape (n_hidden, m n_delays) with n_delays={n_delays}, got {W1.shape}")
         W2 = as_matrix("W2", as_finite_array("W2", self.W2), (None, n_hidden), np.float64)
-        b1, b2 = _as_bias("b1", self.b1, n_hidden), _as_bias("b2", self.b2, W2.shape[0])
+        b1, b2 = as_vector("b1", self.b1, n_hidden), as_vector("b2", self.b2, W2.shape[0])
         set_fields(self, W1=W1, b1=b1, W2=W2, b2=b2, n_delays=n_delays, skip=skip)
 
     @classmethod
@@ -406,15 +414,6 @@ def _in_units_of_series(model, weights, V, center, scale):
     W_out = scale[:, None] * V
     W_out[:, : unit.size] /= unit
     return system, Readout(W_out, center - W_out[:, : unit.size] @ middle)
-
-
-def _as_bias(name, value, size):
-    bias = as_finite_array(name, value, ndim=(0, 1))
-    if bias.ndim and bias.shape != (size,):
-        raise ValueError(f"{name} must be a number or have shape ({size},), got {bias.shape}")
-    bias = np.array(np.broadcast_to(bias, size))
-    bias.flags.writeable = False
-    return bias
 
 
 # --- kernels --------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from penstock.checks import as_finite_array, as_int, as_matrix, seed_sequence
+from penstock.checks import as_finite_array, as_int, as_matrix, as_vector, float_type, seed_sequence
 from penstock.lure import SLOPES_AT_REST, LureBlock
 from penstock.matvec import add_matvec, affine, kernel_form, matmul_rows, matmul_sparse
 from penstock.readout import Readout
@@ -273,7 +273,7 @@ def check_leak(leak, n_units, dtype):
 def check_rate_arrays(W, W_in, bias, activation):
     """Return clean read-only W (N, N), W_in (N, m) and bias (N,), all of the type of W."""
     activation_code(activation)
-    dtype = np.float32 if getattr(W, "dtype", None) == np.float32 else np.float64
+    dtype = float_type(W)
     W = as_matrix("W", W, (None, None), dtype)
     n_units = W.shape[0]
     if W.shape[1] != n_units or n_units == 0:
@@ -302,10 +302,8 @@ def close_loop(W, W_in, bias, W_out, offset):
     W_out = as_finite_array("W_out", np.atleast_2d(W_out), W.dtype, ndim=2)
     if W_out.shape != (n_inputs, n_units):
         raise ValueError(f"W_out must have shape ({n_inputs}, {n_units}), got {W_out.shape}")
-    offset = as_finite_array("offset", offset, W.dtype, ndim=(0, 1))
-    if offset.ndim and offset.shape != (n_inputs,):
-        raise ValueError(f"offset must be a number or have shape ({n_inputs},), got {offset.shape}")
-    return to_dense(W) + W_in @ W_out, np.empty((n_units, 0)), bias + W_in @ np.broadcast_to(offset, n_inputs)
+    offset = as_vector("offset", offset, n_inputs, W.dtype)
+    return to_dense(W) + W_in @ W_out, np.empty((n_units, 0)), bias + W_in @ offset
 
 
 def to_dense(matrix):

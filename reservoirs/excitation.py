@@ -15,6 +15,8 @@ from penstock.checks import (
     as_matrix,
     as_non_negative_float,
     as_positive_float,
+    as_vector,
+    float_type,
     seed_sequence,
 )
 from penstock.matvec import add_matvec, affine, kernel_form
@@ -95,7 +97,7 @@ class EIReservoir(SystemDefaults):
     threshold: np.ndarray | float = 0.0
 
     def __post_init__(self):
-        dtype = np.float32 if getattr(self.excitation, "dtype", None) == np.float32 else np.float64
+        dtype = float_type(self.excitation)
         excitation = _check_weights("excitation", self.excitation, (None, None), dtype)
         n_units = excitation.shape[0]
         if excitation.shape[1] != n_units or n_units == 0:
@@ -347,10 +349,8 @@ def design_inhibition(reservoir, rates, mean_input=0.0):
     """
     _check_reservoir(reservoir)
     targets = _check_rates(reservoir, rates)
-    mean_input = as_finite_array("mean_input", mean_input, ndim=(0, 1))
-    if mean_input.ndim and mean_input.shape != (reservoir.n_inputs,):
-        raise ValueError(f"mean_input must be a number or have shape ({reservoir.n_inputs},), got {mean_input.shape}")
-    drive = reservoir.W_in @ np.broadcast_to(mean_input, reservoir.n_inputs) - reservoir.threshold
+    mean_input = as_vector("mean_input", mean_input, reservoir.n_inputs)
+    drive = reservoir.W_in @ mean_input - reservoir.threshold
     wanted = reservoir.excitation @ targets + drive - np.log(targets / (1 - targets)) / reservoir.gain
     there = reservoir.inhibition @ targets
     linked = there > 0
@@ -548,12 +548,10 @@ def _check_weights(name, value, shape, dtype):
 
 def _check_rates(reservoir, rates):
     """Return target rates (N,) between 0 and 1."""
-    targets = as_finite_array("rates", rates, ndim=(0, 1))
-    if targets.ndim and targets.shape != (reservoir.n_units,):
-        raise ValueError(f"rates must be a number or have shape ({reservoir.n_units},), got {targets.shape}")
+    targets = as_vector("rates", rates, reservoir.n_units)
     if not ((targets > 0) & (targets < 1)).all():
         raise ValueError(f"rates must lie between 0 and 1, got {targets.min()} to {targets.max()}")
-    return np.array(np.broadcast_to(targets, reservoir.n_units))
+    return targets
 
 
 def _draw_links(n_units, sources, degree, spread, seed):

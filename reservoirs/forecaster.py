@@ -4,7 +4,7 @@ import numpy as np
 
 from penstock.checks import as_finite_array, as_int
 from penstock.metrics import relative_error
-from penstock.params import not_fitted, sklearn_tags
+from penstock.params import check_fitted, sklearn_tags
 from penstock.reservoirs.forecast import Forecast
 from penstock.reservoirs.series import Series, as_series, block_size
 from penstock.reservoirs.training import (
@@ -186,8 +186,7 @@ class Forecaster(Sequential):
         FloatingPointError
             If the forecast diverges.
         """
-        if not hasattr(self, "system_"):
-            raise not_fitted(self)
+        check_fitted(self, "system_")
         horizon = as_int("horizon", horizon)
         state, future = self._synchronise(horizon, warmup, exogenous)
         series = np.empty((*future.shape[:-1], len(self.outputs_.center)))
@@ -210,15 +209,13 @@ class Forecaster(Sequential):
         Its states are those of `system_`; `observe` turns them into values of the series. Analyses of it begin where
         the training series ended; a run starts there by ``x0=model.synchronise()``.
         """
-        if not hasattr(self, "system_"):
-            raise not_fitted(self)
+        check_fitted(self, "system_")
         loop = self._closed()
         return loop if loop.n_inputs else loop.starting_at(self.synchronise())
 
     def synchronise(self, warmup=None, *, exogenous=None):
         """Return the state (n_units,) from which the first forecast is read: ``observe`` of it is the next value."""
-        if not hasattr(self, "system_"):
-            raise not_fitted(self)
+        check_fitted(self, "system_")
         return self._synchronise(1, warmup, exogenous)[0]
 
     @one_blas_thread
@@ -279,8 +276,7 @@ class Forecaster(Sequential):
         return outside
 
     def _known_series(self, name, series) -> Series:
-        if not hasattr(self, "system_"):
-            raise not_fitted(self)
+        check_fitted(self, "system_")
         known = as_series(name, series)
         check_channels(name, known, len(self.outputs_.center))
         return known

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from penstock.checks import as_finite_array, as_matrix, as_positive_float
+from penstock.checks import as_finite_array, as_matrix, as_positive_float, float_type
 from penstock.matvec import affine
 from penstock.reservoirs.esn import set_fields
 from penstock.system import SystemDefaults
@@ -54,7 +54,7 @@ class ModernHopfield(SystemDefaults):
     n_inputs = 0
 
     def __post_init__(self):
-        dtype = np.float32 if getattr(self.patterns, "dtype", None) == np.float32 else np.float64
+        dtype = float_type(self.patterns)
         patterns = as_matrix("patterns", np.asarray(self.patterns), (None, None), dtype)
         if patterns.size == 0:
             raise ValueError(f"patterns must hold at least one pattern (P, N), got shape {patterns.shape}")

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from penstock.checks import as_int, as_matrix
+from penstock.checks import as_int, as_matrix, as_vector, float_type
 from penstock.lure import LureBlock
 from penstock.matvec import add_matvec, affine, kernel_form, matmul_rows
 from penstock.reservoirs.esn import close_loop, describe_matrix, run_batch, set_fields, to_dense
-from penstock.reservoirs.rnn import as_vector
 from penstock.system import SystemDefaults
 from penstock.vmath import all_finite, relu
 
@@ -107,7 +106,7 @@ class PLRNN(_PiecewiseLinear):
     n_linear: int = 0
 
     def __post_init__(self):
-        dtype = _dtype_of(self.W)
+        dtype = float_type(self.W)
         W = as_matrix("W", self.W, (None, None), dtype)
         n_units = W.shape[0]
         if W.shape[1] != n_units or n_units == 0:
@@ -219,7 +218,7 @@ class ShallowPLRNN(_PiecewiseLinear):
     clipped: bool = False
 
     def __post_init__(self):
-        dtype = _dtype_of(self.W1)
+        dtype = float_type(self.W1)
         W1 = as_matrix("W1", self.W1, (None, None), dtype)
         n_units, n_hidden = W1.shape
         if n_units == 0:
@@ -287,10 +286,6 @@ class ShallowPLRNN(_PiecewiseLinear):
 
     def _push(self, x, u, V, dU, tape):
         _push_shallow(self._fields, self.clipped, u, x, V, dU, tape)
-
-
-def _dtype_of(W):
-    return np.float32 if getattr(W, "dtype", None) == np.float32 else np.float64
 
 
 def _as_linear_part(A, n_units, dtype):

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from numba import njit
 
-from penstock.checks import as_finite_array, as_matrix
+from penstock.checks import as_matrix, as_vector, float_type
 from penstock.matvec import add_matvec, affine, kernel_form, matmul_rows
 from penstock.reservoirs.esn import (
     ESN,
@@ -74,7 +74,7 @@ class GRU(Weighted):
     W_direct: np.ndarray | None = None
 
     def __post_init__(self):
-        dtype = np.float32 if getattr(self.W, "dtype", None) == np.float32 else np.float64
+        dtype = float_type(self.W)
         W = as_matrix("W", self.W, (None, None), dtype)
         rows, n_units = W.shape
         if n_units == 0 or rows != 3 * n_units:
@@ -151,16 +151,6 @@ class GRU(Weighted):
 
     def _push(self, x, u, V, dU, tape):
         _push_series(self._fields, self.n_units, u, x, V, dU, tape)
-
-
-def as_vector(name, value, size, dtype):
-    """Return a number or an array (size,) as a read-only array (size,)."""
-    value = as_finite_array(name, value, dtype, ndim=(0, 1))
-    if value.ndim and value.shape != (size,):
-        raise ValueError(f"{name} must be a number or have shape ({size},), got {value.shape}")
-    value = np.array(np.broadcast_to(value, size))
-    value.flags.writeable = False
-    return value
 
 
 # --- networks trained in PyTorch ------------------------------------------------------------------------------------

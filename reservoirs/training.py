@@ -12,7 +12,7 @@ from penstock.checks import as_int, as_non_negative_float, seed_sequence
 from penstock.closed_loop import ClosedLoop, PassThrough
 from penstock.metrics import r2
 from penstock.online import LMS, NLMS, RLS
-from penstock.params import Parameters, clone, not_fitted
+from penstock.params import Parameters, check_fitted, clone
 from penstock.readout import Readout
 from penstock.reservoirs.drawn import Drawn
 from penstock.reservoirs.esn import ESN
@@ -74,8 +74,7 @@ class Trained(Parameters):
 
     def _known(self, name, X) -> Series:
         """Return new data as series, of as many channels as at fit."""
-        if not hasattr(self, "system_"):
-            raise not_fitted(self)
+        check_fitted(self, "system_")
         series = as_series(name, X)
         check_channels(name, series, self.n_features_in_)
         return series
@@ -150,8 +149,7 @@ class Sequential(Trained):
     @one_blas_thread
     def observe(self, states):
         """Return the outputs, in the units of the training data, of states (…, n_units) of `system_`."""
-        if not hasattr(self, "system_"):
-            raise not_fitted(self)
+        check_fitted(self, "system_")
         states = np.asarray(states)[..., self.system_.observed]
         outputs = _predicted(self.readout_, 1.0, states) if self.linear_ is None else self.linear_(states)
         return self.outputs_.undo(outputs)
