@@ -1,0 +1,680 @@
+"""Build a spiking network from populations, synapses and inputs, and run it in one compiled loop."""
+
+import os
+from dataclasses import dataclass, field
+from inspect import isfunction
+from typing import Any
+
+import numpy as np
+
+from penstock.checks import as_finite_array, as_positive_float, generators, seed_sequence
+from penstock.spiking import kernels as K
+from penstock.spiking.clock import steps_of, steps_of_each
+from penstock.spiking.connectors import Edges
+from penstock.spiking.flat import Flat, flatten
+from penstock.spiking.recording import Recorder, Recording, record_run
+
+__all__ = ["Group", "Network", "Projection"]
+
+
+@dataclass(eq=False)
+class Population:
+    """What the network keeps of a population: its model, its states and the receptors that synapses gave it."""
+
+    name: str
+    model: Any
+    network: "Network"
+    seed: np.random.SeedSequence
+    states: dict[str, np.ndarray] = field(default_factory=dict)
+    initial: dict[str, np.ndarray] = field(default_factory=dict)
+    receptors: list = field(default_factory=list)
+    ready: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    place: dict[str, int] = field(default_factory=dict)  # of each state in the flat array
+    first: int = 0  # number of its first unit among all units
+
+    @property
+    def n(self) -> int:
+        return self.model.n
+
+    @property
+    def is_source(self) -> bool:
+        return not hasattr(self.model, "coefficients")
+
+    @property
+    def noisy(self) -> bool:
+        return bool(np.any(getattr(self.model, "sigma", 0.0)))
+
+
+@dataclass(frozen=True)
+class Receptor:
+    """A synapse on a population, and the name of its state there."""
+
+    synapse: Any
+    name: str
+
+
+class Group:
+    """Name a population of a network, or some of its units: ``group[:100]`` is a group too.
+
+    Networks make groups; users only pass them on.
+    """
+
+    def __init__(self, population: Population, units: np.ndarray):
+        self.population, self.units = population, units
+
+    def __len__(self):
+        return self.units.size
+
+    def __getitem__(self, index) -> "Group":
+        if isinstance(index, int | np.integer) and not isinstance(index, bool):
+            index = [index]
+        try:
+            units = self.units[index]
+        except IndexError as error:
+            raise IndexError(f"group {self.name!r} has {len(self)} units: {error}") from None
+        if units.ndim != 1 or units.size == 0 or np.unique(units).size != units.size:
+            raise ValueError(f"a part of group {self.name!r} must hold units, each once, got {index!r}")
+        return Group(self.population, units)
+
+    def __repr__(self):
+        part = "" if len(self) == self.population.n else f", {len(self)} of {self.population.n} units"
+        return f"Group({self.name!r}, {type(self.model).__name__}{part or f', {len(self)} units'})"
+
+    @property
+    def name(self) -> str:
+        """Name of the population."""
+        return self.population.name
+
+    @property
+    def model(self):
+        """The record of the population's neurons or of its source."""
+        return self.population.model
+
+    @property
+    def start(self) -> int:
+        """First unit of the group within its population."""
+        return int(self.units[0])
+
+    @property
+    def whole(self) -> bool:
+        """Whether the group is its whole population, in order."""
+        return len(self) == self.population.n and self.is_range
+
+    @property
+    def is_range(self) -> bool:
+        """Whether the units follow one another."""
+        return bool(np.all(np.diff(self.units.astype(np.int64)) == 1))
+
+
+@dataclass(eq=False, repr=False)
+class Projection:
+    """The synapses from one group to another, kept by source; within a source those of the longest delay stand first.
+
+    ``edges()`` lists them; ``weights`` may be set between two runs.
+    """
+
+    pre: Group
+    post: Group
+    synapse: Any
+    state_name: str
+    dt: float
+    pointers: np.ndarray  # (n_pre * n_delays + 1,) into targets
+    targets: np.ndarray
+    given_weights: np.ndarray  # one for all, or one each
+    delay_steps: np.ndarray  # the different delays, longest first
+    short_term: np.ndarray | None  # (6, n): U, dt/tau_rec, dt/tau_fac, R, u, step of the last spike
+    since: int  # the first step whose spikes it carries
+
+    def __len__(self):
+        return self.targets.size
+
+    def __repr__(self):
+        delays = np.unique(self.delay_steps) * self.dt
+        span = f"{delays[0]:g}" if delays.size == 1 else f"{delays[0]:g} to {delays[-1]:g}" if delays.size else "no"
+        return f"Projection({self.pre.name} -> {self.post.name}, {len(self)} synapses, {self.synapse}, delay {span} ms)"
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Weight of each synapse, in the order of ``edges()``: mV, pA or nS, as the synapse has it."""
+        return np.broadcast_to(self.given_weights, self.targets.shape).copy()
+
+    @weights.setter
+    def weights(self, values):
+        values = _as_numbers("weights", values)
+        if values.size not in (1, len(self)):
+            raise ValueError(f"weights must be one number or one for each of {len(self)} synapses, got {values.size}")
+        self.given_weights = np.array(values).reshape(-1)
+        self.pre.population.network._changed()
+
+    def edges(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return source and target (units of ``pre`` and ``post``), weight and delay (ms) of every synapse."""
+        if not len(self):
+            return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
+        runs = np.diff(self.pointers.astype(np.int64)).reshape(len(self.pre), -1)
+        pre = np.repeat(np.arange(len(self.pre)), runs.sum(1))
+        delays = np.repeat(np.broadcast_to(self.delay_steps * self.dt, runs.shape).ravel(), runs.ravel())
+        return pre, self.targets.astype(np.int64), self.weights, delays
+
+
+@dataclass(frozen=True)
+class Drive:
+    """An input that acts on the neurons of a group without synapses in between."""
+
+    target: Group
+    source: Any
+    seed: np.random.SeedSequence
+    state_name: str | None  # of the state that kicks change; None: a current
+
+
+class Network:
+    """Populations of neurons, the synapses between them and the inputs to them, advanced in steps of `dt`.
+
+    Every step k (from time k dt to (k + 1) dt) runs the same phases for all populations. `timing` says which:
+
+    - ``"brian2"``: integrate; find the potentials *above* threshold and label these spikes k dt; deliver the spikes
+      that arrive in this step (a delay of 0 arrives in the step of the spike itself); reset those that spiked. After a
+      spike the potential is held for ``t_ref / dt - 1`` updates.
+    - ``"nest"``: integrate; deliver; find the potentials *at or above* threshold, reset them at once and label these
+      spikes (k + 1) dt. After a spike the potential is held for ``t_ref / dt`` updates. Delays are at least `dt`.
+
+    With delays of at least `dt` both give the same spikes, one step apart in label, if "brian2" has a refractory period
+    longer by `dt`.
+
+    Parameters
+    ----------
+    dt : float
+        Time step (ms). Delays and refractory periods must be multiples of it.
+    timing : {"brian2", "nest"}
+        The order of operations.
+    seed : int or SeedSequence
+        Source of everything random: connections, weights, initial values, noise. Each object draws from a stream of
+        its own, so that adding a recorder or an input changes no other number.
+
+    References
+    ----------
+    Stimberg, M., Brette, R. & Goodman, D. (2019), eLife 8, e47314 (Brian 2). Gewaltig, M.-O. & Diesmann, M. (2007),
+    Scholarpedia 2, 1430 (NEST).
+
+    Examples
+    --------
+    >>> from penstock.spiking import LIF, Exponential, Network, PoissonGroup, probability
+    >>> net = Network(dt=0.1, seed=1)
+    >>> noise = net.add(PoissonGroup(200, rate=50.0), name="noise")
+    >>> cells = net.add(LIF(100, tau_m=20.0, C_m=200.0, t_ref=2.0), name="cells")
+    >>> _ = net.connect(noise, cells, Exponential(tau=5.0), probability(0.2), weight=40.0)
+    >>> net.record(cells, "spikes")
+    >>> net.run(100.0).spikes["cells"].n
+    100
+    """
+
+    def __init__(self, dt: float = 0.1, timing: str = "brian2", seed=0):
+        self.dt = as_positive_float("dt", dt)
+        if timing not in ("brian2", "nest"):
+            raise ValueError(f'timing must be "brian2" or "nest", got {timing!r}')
+        self.timing = timing
+        self._seeds = seed_sequence(seed)
+        self.step = 0
+        self.populations: list[Population] = []
+        self.projections: list[Projection] = []
+        self.drives: list[Drive] = []
+        self.recorders: list[Recorder] = []
+        self._flat: Flat | None = None
+        self._old: Flat | None = None
+        self._streams: dict[int, Any] = {}
+        self._whole_steps = True  # False while a run is under way, and for good if it is broken off
+
+    def __repr__(self):
+        lines = [f'Network(dt={self.dt:g} ms, timing="{self.timing}", at {self.time:g} ms)']
+        lines += [f"  {p.name}: {p.model!r}" for p in self.populations]
+        lines += [f"  {p!r}" for p in self.projections]
+        lines += [f"  {d.source!r} into {d.target.name}" for d in self.drives]
+        return "\n".join(lines)
+
+    @property
+    def time(self) -> float:
+        """Model time that has been run (ms)."""
+        return round(self.step * self.dt, 9)
+
+    @property
+    def groups(self) -> list[Group]:
+        """The whole populations, in the order they were added."""
+        return [_whole(p) for p in self.populations]
+
+    # ------------------------------------------------------------------------------------------------------ building
+    def add(self, model, name: str | None = None, **initial) -> Group:
+        """Add a population of neurons or a source of spikes; return its group.
+
+        Parameters
+        ----------
+        model : LIF, ALIF, AdEx, Izhikevich, Izhikevich2007, PoissonGroup, SpikeSource
+            The neurons, with their number.
+        name : str, optional
+            Name in recordings; ``"group0"``, … if not given.
+        **initial : float, array (n,) or law
+            Initial values of states (``v=…`` in mV); those of the model where not given.
+        """
+        if isinstance(model, type) or not (hasattr(model, "coefficients") or hasattr(model, "stream")):
+            raise TypeError(f"model must be a population of neurons or a source of spikes, got {model!r}")
+        if not hasattr(model, "n"):
+            raise TypeError(f"{model!r} acts on neurons of a group: net.stimulate(group, …)")
+        name = f"group{len(self.populations)}" if name is None else name
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"name must be a text, got {name!r}")
+        if name in [p.name for p in self.populations]:
+            raise ValueError(f"name must be new in the network, got {name!r} again")
+        population = Population(name, model, self, self._spawn())
+        if not population.is_source:
+            steps_of_each(f"t_ref of {name!r}", model.t_ref, self.dt)
+            model.coefficients(self.dt, False)
+            for variable, value in model.initial().items():
+                self._give(population, variable, value, initial=True)
+        else:
+            model.stream(
+                self.dt, generators(population.seed, 1)[0], int(self.timing == "nest")
+            )  # what does not fit says so
+        population.ready = np.zeros(population.n)
+        self._check_memory(8 * population.n * (2 + len(population.states)), f"population {name!r}")
+        self.populations.append(population)
+        group = _whole(population)
+        try:
+            self._know(group, initial)
+            for variable, value in initial.items():
+                self._give(population, variable, value, initial=True)
+        except Exception:
+            self.populations.pop()
+            raise
+        self._changed()
+        return group
+
+    def connect(
+        self, pre: Group, post: Group, synapse, connector, *, weight=None, delay=None, short_term=None
+    ) -> Projection:
+        """Connect two groups; return the projection.
+
+        Parameters
+        ----------
+        pre, post : Group
+            Where spikes come from and where they go: groups of this network, unbroken ranges of units.
+        synapse : Delta, Pulse, Exponential, Alpha or DoubleExponential
+            What an arriving spike does.
+        connector : callable
+            Who is connected: ``probability(p)``, ``all_to_all()``, ``from_edges(…)`` and the like.
+        weight : float, array (n_synapses,) or law
+            mV for `Delta`, pA for currents, nS for conductances. Arrays follow the order of source, then target. None:
+            the weights that the connector brings.
+        delay : float, array (n_synapses,) or law, optional
+            From spike to arrival (ms), a multiple of dt. Laws are rounded to the grid, half a step up, and cut at the
+            least delay. None: the delays that the connector brings, or else the least delay, 0 ("brian2") or dt
+            ("nest").
+        short_term : TsodyksMarkram, optional
+            Short-term plasticity of each synapse.
+
+        Returns
+        -------
+        Projection
+            Its ``edges()`` and ``weights``. Made between two runs, it carries the spikes from then on.
+        """
+        self._own(pre, "pre")
+        self._own(post, "post")
+        if post.population.is_source:
+            raise ValueError(f"post must be a population of neurons, got the source {post.name!r}")
+        for name, group in (("pre", pre), ("post", post)):
+            if not group.is_range:
+                raise ValueError(f"{name} must be an unbroken range of units of {group.name!r}, such as group[10:20]")
+        if isinstance(synapse, type) or not hasattr(synapse, "decay"):
+            raise TypeError(f"synapse must be Delta(), Exponential(…) and the like, got {synapse!r}")
+        if not callable(connector) or (isfunction(connector) and connector.__module__ in _CONNECTOR_MAKERS):
+            raise TypeError(f"connector must be probability(…), all_to_all() and the like, got {connector!r}")
+        if short_term is not None and (isinstance(short_term, type) or not hasattr(short_term, "draw")):
+            raise TypeError(f"short_term must be TsodyksMarkram(…) or None, got {short_term!r}")
+        rng_edges, rng_values = generators(self._spawn(), 2)
+        self._check_building(connector, pre, post, weight, delay, short_term)
+        diagonal = pre.start - post.start if pre.population is post.population else None
+        edges = _checked(connector(len(pre), len(post), rng_edges, diagonal), len(pre), len(post))
+        projection = self._project(pre, post, synapse, edges, weight, delay, short_term, rng_values)
+        self.projections.append(projection)
+        self._changed()
+        return projection
+
+    def _check_building(self, connector, pre, post, weight, delay, short_term):
+        if hasattr(connector, "expected"):
+            each = 4 + 8 * (callable(weight) or np.ndim(weight) > 0) + 24 * (callable(delay) or np.ndim(delay) > 0)
+            each += 48 * (short_term is not None)
+            expected = connector.expected(len(pre), len(post))
+            self._check_memory(int(expected * each), f"about {expected:.3g} synapses {pre.name!r} -> {post.name!r}")
+
+    def _project(self, pre, post, synapse, edges: Edges, weight, delay, short_term, rng) -> Projection:
+        n = edges.targets.size
+        if n >= 2**32:
+            raise ValueError(f"a projection must have fewer than 2^32 synapses, got {n}; split the group")
+        weights = _weights(weight, edges.weights, n, rng)
+        steps = self._delays(delay, edges.delays, n, rng)
+        plastic = None if short_term is None else _short_term(short_term, n, self.dt, rng)
+        pointers, targets = edges.indptr.astype(np.uint32), edges.targets
+        distinct = np.unique(steps)[::-1] if n else np.zeros(0, np.int64)
+        if distinct.size > 1:
+            rank = np.searchsorted(-distinct, -steps)
+            rows = np.repeat(np.arange(len(pre)), np.diff(edges.indptr.astype(np.int64)))
+            key = rows * distinct.size + rank
+            order = np.argsort(key, kind="stable")
+            counts = np.bincount(key, minlength=len(pre) * distinct.size)
+            pointers = np.concatenate([[0], np.cumsum(counts)]).astype(np.uint32)
+            targets = targets[order]
+            weights = weights[order] if weights.size > 1 else weights
+            plastic = None if plastic is None else plastic[:, order]
+        self._check_memory(self._ring(int(distinct[0]) if n else 0), f"spikes on their way to {post.name!r}")
+        name = self._receptor(post.population, synapse)
+        return Projection(pre, post, synapse, name, self.dt, pointers, targets, weights, distinct, plastic, self.step)
+
+    def _delays(self, delay, brought, n, rng):
+        least = int(self.timing == "nest")
+        if delay is None:
+            delay = least * self.dt if brought is None else brought
+        elif brought is not None:
+            raise ValueError("delay must be None: the connector brings delays of its own")
+        if callable(delay):
+            drawn = as_finite_array("delay", delay(rng, n))
+            delay = np.maximum(np.floor(drawn / self.dt + 0.5), least) * self.dt
+        steps = steps_of_each("delay", delay, self.dt, least)
+        if steps.shape not in ((), (n,)):
+            raise ValueError(f"delay must be one number or one for each of {n} synapses, got shape {steps.shape}")
+        return steps if steps.ndim else steps.reshape(1)
+
+    def _receptor(self, population: Population, synapse) -> str:
+        """Return the name of the state that spikes of `synapse` change, made if it is new."""
+        if synapse.n_states == 0:
+            return "v"
+        for receptor in population.receptors:
+            if receptor.synapse == synapse:
+                return receptor.name + "_x" * (synapse.n_states == 2)
+        number = len(population.receptors) + 1
+        name = synapse.name or ("g" if number == 1 else f"g{number}")
+        new = [name, f"{name}_x"][: synapse.n_states]
+        taken = [state for state in new if state in population.states or state in ("spikes", "rate")]
+        if taken:
+            raise ValueError(f"name of {synapse!r} must be new in {population.name!r}, got {taken[0]!r} again")
+        if synapse.reversal is not None and not population.is_source:
+            population.model.coefficients(self.dt, True)  # a model that takes no conductances says so here
+        population.receptors.append(Receptor(synapse, name))
+        for state in new:
+            self._give(population, state, 0.0)
+        return new[-1]
+
+    def stimulate(self, target: Group, drive) -> None:
+        """Let a current (pA) or a `PoissonInput` act on the neurons of a group.
+
+        Parameters
+        ----------
+        target : Group
+            Neurons of this network.
+        drive : StepCurrent, RampCurrent, ArrayCurrent, OUCurrent or PoissonInput
+            The input; its value at time k dt acts during step k.
+        """
+        self._own(target, "target")
+        if target.population.is_source:
+            raise ValueError(f"target must be a population of neurons, got the source {target.name!r}")
+        if not target.is_range:
+            raise ValueError(f"target must be an unbroken range of units of {target.name!r}, such as group[10:20]")
+        if isinstance(drive, type) or not hasattr(drive, "stream"):
+            raise TypeError(f"drive must be a current or a PoissonInput, got {drive!r}")
+        if hasattr(drive, "n"):
+            raise TypeError(f"{drive!r} is a source of spikes: net.add it, then net.connect it")
+        seed = self._spawn()
+        drive.stream(len(target), self.dt, generators(seed, 1)[0])  # what does not fit says so here
+        synapse = getattr(drive, "synapse", None)
+        name = None if synapse is None else self._receptor(target.population, synapse)
+        self.drives.append(Drive(target, drive, seed, name))
+        self._changed()
+
+    def set(self, group: Group, **values) -> None:
+        """Set states of a group: ``net.set(cells, v=Uniform(-60, -50), g=0.0)``; numbers, arrays (n,) or laws."""
+        self._own(group, "group")
+        self._know(group, values)
+        for name, value in values.items():
+            self._give(group.population, name, value, group.units)
+
+    def get(self, group: Group, name: str) -> np.ndarray:
+        """Return the present values of a state, one per unit of the group."""
+        self._own(group, "group")
+        self._know(group, [name])
+        return group.population.states[name][group.units].copy()
+
+    def record(self, group: Group, variable: str, every: float | None = None) -> None:
+        """Keep something of a group for the result of every later run.
+
+        Parameters
+        ----------
+        group : Group
+            Any units of this network.
+        variable : str
+            ``"spikes"``; ``"rate"`` (spikes per unit and second); or a state: ``"v"``, ``"u"``, ``"g"``, …
+        every : float, optional
+            Interval of the samples of a state (ms; default dt), or the width of the bins of a rate (ms; default 1).
+            The sample at time t is the state after t / dt steps.
+        """
+        self._own(group, "group")
+        if not isinstance(variable, str):
+            raise TypeError(f'variable must be a name such as "spikes" or "v", got {variable!r}')
+        if variable not in ("spikes", "rate"):
+            self._know(group, [variable])
+        if variable == "spikes":
+            if every is not None:
+                raise ValueError(f"every must be None for spikes, which are all kept, got {every!r}")
+            interval = 1
+        else:
+            default = self.dt if variable != "rate" else max(1.0, self.dt)
+            interval = steps_of("every", default if every is None else every, self.dt, 1)
+        if (group.name, variable) in [(r.group.name, r.variable) for r in self.recorders]:
+            raise ValueError(f"{variable!r} of {group.name!r} is recorded already; record all units wanted at once")
+        if variable == "rate" and not group.is_range:
+            raise ValueError(f"the rate needs an unbroken range of units of {group.name!r}, such as group[10:20]")
+        self.recorders.append(Recorder(group, variable, interval))
+
+    # ------------------------------------------------------------------------------------------------------- running
+    def run(self, duration: float, progress: bool = True) -> Recording:
+        """Advance the network by `duration` (ms) from where it stands; return what was recorded on the way.
+
+        Raises
+        ------
+        ValueError
+            If `duration` is no multiple of dt, or something in the network is neither connected nor recorded.
+        MemoryError
+            If what is to be recorded does not fit.
+        FloatingPointError
+            If a state is no longer finite; the message names the step and the unit.
+        RuntimeError
+            If the last run was broken off, by such an error or by the user: `reset` comes first.
+        """
+        steps = steps_of("duration", duration, self.dt, 1)
+        if not self._whole_steps:
+            raise RuntimeError("the last run was broken off, its inputs are out of step; net.reset() starts anew")
+        self._check_idle()
+        self._check_memory(sum(r.bytes(self.step, steps) for r in self.recorders), "what is to be recorded")
+        if self._flat is None:
+            self._flat = flatten(
+                self.populations,
+                self.projections,
+                dt=self.dt,
+                nest=self.timing == "nest",
+                step=self.step,
+                old=self._old,
+            )
+        self._complete_streams(self.step)
+        self._whole_steps = False
+        recording = record_run(self, steps, progress)
+        self._whole_steps = True
+        return recording
+
+    def reset(self) -> None:
+        """Return to time 0: initial states, no spikes on their way, and the random numbers from their beginning.
+
+        Initial states are those set before the first run; weights stay as they are.
+        """
+        for population in self.populations:
+            for name, values in population.initial.items():
+                population.states[name][:] = values
+            population.ready[:] = 0
+        for projection in self.projections:
+            projection.since = 0
+            if projection.short_term is not None:
+                projection.short_term[5] = -1.0
+        self.step, self._streams, self._old, self._whole_steps = 0, {}, None, True
+        if self._flat is not None:
+            self._flat.history[1][:] = 0
+            self._flat.projections[:, K.SINCE] = 0
+
+    def memory(self, duration: float = 0.0) -> int:
+        """Return the bytes that the network takes, with the recorded states and rates of a run of `duration` (ms)."""
+        steps = steps_of("duration", duration, self.dt)
+        arrays = [a for p in self.populations for a in [*p.states.values(), p.ready]]
+        for p in self.projections:
+            arrays += [p.pointers, p.targets, p.given_weights] + ([] if p.short_term is None else [p.short_term])
+        recorded = sum(r.bytes(self.step, steps) for r in self.recorders)
+        return sum(a.nbytes for a in arrays) + self._ring() + recorded
+
+    # ------------------------------------------------------------------------------------------------------- helpers
+    def _ring(self, longest: int = 0) -> int:
+        """Return the bytes of the spikes of as many steps as the longest delay has."""
+        longest = max([longest, *[int(p.delay_steps[0]) for p in self.projections if p.delay_steps.size]])
+        return (longest + 1) * (4 * sum(p.n for p in self.populations) + 8 * len(self.populations))
+
+    def _spawn(self) -> np.random.SeedSequence:
+        return self._seeds.spawn(1)[0]
+
+    def _changed(self):
+        """Forget the layout; the next run makes it anew and carries the spikes on their way over."""
+        self._old, self._flat = self._flat or self._old, None
+
+    def _own(self, group, name):
+        if not isinstance(group, Group):
+            raise TypeError(f"{name} must be a group that net.add returned, got {group!r}")
+        if group.population.network is not self:
+            raise ValueError(f"{name} must be a group of this network, got {group.name!r} of another one")
+
+    def _know(self, group, names):
+        states = group.population.states
+        for name in names:
+            if name not in states:
+                have = ", ".join(map(repr, states)) or "none"
+                raise ValueError(f"{group.name!r} has no state {name!r}; its states are {have}")
+
+    def _give(self, population, name, value, units=slice(None), initial=False):
+        """Write a number, an array or draws of a law into a state; at time 0 it is the initial value."""
+        n = population.n if isinstance(units, slice) else len(units)
+        if callable(value):
+            value = value(np.random.default_rng(self._spawn()), n)
+        value = _as_numbers(name, value)
+        if value.size not in (1, n):
+            raise ValueError(f"{name} must be one number or one for each of {n} units, got {value.size}")
+        if name not in population.states:
+            population.states[name] = np.zeros(population.n)
+            population.initial[name] = np.zeros(population.n)
+        population.states[name][units] = value
+        if initial or self.step == 0:
+            population.initial[name][units] = value
+
+    def _check_idle(self):
+        """Refuse what would run without any effect."""
+        if not self.populations:
+            raise ValueError("the network is empty: net.add(LIF(100)) adds a population")
+        used = {id(p.pre.population) for p in self.projections} | {id(p.post.population) for p in self.projections}
+        used |= {id(r.group.population) for r in self.recorders}
+        for population in self.populations:
+            if id(population) not in used:
+                raise ValueError(
+                    f"{population.name!r} is neither connected nor recorded: nobody would see what it does"
+                )
+
+    def _check_memory(self, needed: int, what: str):
+        free = _available_memory()
+        if needed > free:
+            raise MemoryError(f"{what} would take {needed / 2**30:.3g} GiB, {free / 2**30:.3g} GiB are available")
+
+    def _start_streams(self):
+        self._streams = {}
+        self._complete_streams(0)
+
+    def _complete_streams(self, step):
+        """Make the streams of random numbers and inputs that are missing, and move them to a step."""
+        shift = int(self.timing == "nest")
+        for p in self.populations:
+            if id(p) not in self._streams:
+                if p.is_source:
+                    stream = p.model.stream(self.dt, np.random.default_rng(p.seed), shift)
+                    self._streams[id(p)] = _moved(stream, step)
+                elif p.noisy:
+                    self._streams[id(p)] = np.random.default_rng(p.seed)
+        for d in self.drives:
+            if id(d) not in self._streams:
+                stream = d.source.stream(len(d.target), self.dt, generators(d.seed, 1)[0])
+                self._streams[id(d)] = _moved(stream, step)
+
+
+def _moved(stream, step):
+    """Return a stream that has given the numbers of all steps before `step`."""
+    for k in range(0, step, 1000):
+        stream.take(k, min(k + 1000, step))
+    return stream
+
+
+# functions of these files make connectors: given themselves, they were not called
+_CONNECTOR_MAKERS = ("penstock.spiking.connectors", "penstock.spiking.edges")
+
+
+def _as_numbers(name, value) -> np.ndarray:
+    """Return a number or an array (n,) of numbers."""
+    values = as_finite_array(name, value, ndim=(0, 1))
+    if np.asarray(value).dtype == np.bool_:
+        raise TypeError(f"{name} must be numbers, got {value!r}")
+    return values
+
+
+def _checked(edges, n_pre, n_post) -> Edges:
+    """Return what a connector made if it is sound: the compiled run trusts it."""
+    if not isinstance(edges, Edges):
+        raise TypeError(f"connector must return penstock.spiking.Edges, got {type(edges).__name__}")
+    indptr, targets = np.asarray(edges.indptr), np.asarray(edges.targets)
+    if indptr.shape != (n_pre + 1,) or indptr[0] != 0 or (indptr[1:] < indptr[:-1]).any():
+        raise ValueError(f"connector must return an indptr of {n_pre + 1} numbers that ascend from 0")
+    if targets.shape != (int(indptr[-1]),) or (targets.size and not 0 <= targets.min() <= targets.max() < n_post):
+        raise ValueError(f"connector must return {int(indptr[-1])} targets in 0..{n_post - 1}")
+    if targets.size >= 2**32:
+        raise ValueError(f"connector must return fewer than 2^32 synapses, got {targets.size}; split the groups")
+    return edges._replace(targets=targets.astype(np.uint32, copy=False))
+
+
+def _whole(population) -> Group:
+    return Group(population, np.arange(population.n, dtype=np.uint32))
+
+
+def _weights(weight, brought, n, rng) -> np.ndarray:
+    if weight is None:
+        if brought is None:
+            raise ValueError("weight must be given: a number, one for each synapse, or a law such as Uniform(1, 2)")
+        weight = brought
+    elif brought is not None:
+        raise ValueError("weight must be None: the connector brings weights of its own")
+    values = _as_numbers("weight", weight(rng, n) if callable(weight) else weight)
+    if values.shape not in ((), (n,)):
+        raise ValueError(f"weight must be one number or one for each of {n} synapses, got shape {values.shape}")
+    return np.array(values).reshape(-1)
+
+
+def _short_term(rule, n, dt, rng) -> np.ndarray:
+    """Return the table of a Tsodyks-Markram rule: parameters per step, then the state before any spike."""
+    U, tau_rec, tau_fac = rule.draw(n, rng)
+    with np.errstate(divide="ignore"):
+        return np.array([U, dt / tau_rec, dt / tau_fac, np.ones(n), U, np.full(n, -1.0)])
+
+
+def _available_memory() -> int:
+    try:
+        with open("/proc/meminfo") as file:
+            fields = dict(line.split(":") for line in file)
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return 2**62
