@@ -69,9 +69,8 @@ def _lay_out_populations(populations, dt, nest):
         if not p.is_source:
             p.place = where
             hold[first : first + p.n] = steps_of_each(f"t_ref of {p.name!r}", p.model.t_ref, dt) + nest
-            numbers, shared = _describe(row, p, where, dt, nest)
+            numbers, pair = _describe(row, p, where, dt, nest)
             row[K.COEF], row[K.RECEPTOR_0] = at_coef, len(receptors)
-            row[K.SHARED] = -1 if shared is None else at_coef + numbers.size - shared.size
             coef.append(numbers)
             at_coef += numbers.size
             for receptor in p.receptors:
@@ -81,17 +80,16 @@ def _lay_out_populations(populations, dt, nest):
                 coef.append(numbers)
                 at_coef += numbers.size
             row[K.RECEPTOR_1] = len(receptors)
-            row[K.PAIR] = _is_pair(row, receptors[row[K.RECEPTOR_0] :])
+            row[K.PAIR] = pair and _are_pair(row, receptors[row[K.RECEPTOR_0] :])
         first += p.n
     lines = np.array(receptors, np.int64).reshape(-1, K.RECEPTOR_COLUMNS)
     return table, lines, (state, ready, hold, np.concatenate([*coef, np.zeros(1)]))
 
 
-def _is_pair(row, receptors) -> bool:
-    """Whether the kernel's pass for LIF neurons with two exponential synapses fits."""
+def _are_pair(row, receptors) -> bool:
+    """Whether the receptors are two exponential ones, for which LIF neurons have a pass of their own."""
     alike = [r[K.STAGES] == 1 and r[K.IS_CONDUCTANCE] == (row[K.KIND] == K.LIF_CONDUCTANCE) for r in receptors]
-    plain = row[K.SHARED] >= 0 and row[K.THETA] < 0 and not any(r[K.EFFECT_PER_NEURON] for r in receptors)
-    return row[K.KIND] in (K.LIF_EXACT, K.LIF_CONDUCTANCE) and plain and alike == [True, True]
+    return alike == [True, True] and not any(r[K.EFFECT_PER_NEURON] for r in receptors)
 
 
 def _padded(n: int) -> int:
@@ -99,7 +97,7 @@ def _padded(n: int) -> int:
 
 
 def _describe(row, p, where, dt, nest):
-    """Fill the row of a population of neurons; return its numbers, and those that all neurons share, which end them."""
+    """Fill the row of a population of neurons; return its numbers, and whether all share those of a plain LIF step."""
     model = p.model
     conductance = any(r.synapse.reversal is not None for r in p.receptors)
     kind = model.kind
@@ -113,30 +111,22 @@ def _describe(row, p, where, dt, nest):
     coef = np.array(model.coefficients(dt, conductance), dtype=np.float64)
     if "theta" in where:
         coef[1] = 1.0  # the threshold is V_th + theta
+    if kind in (K.IZHIKEVICH_EULER, K.IZHIKEVICH_FIG1, K.IZHIKEVICH_HALF):
+        coef[7] += coef[10]  # 140 + I_e: a number less to read for every neuron and step
     row[K.ROWS], row[K.PER_NEURON] = K.N_ROWS, coef.ndim == 2
-    full = np.zeros((K.N_ROWS, *coef.shape[1:]))
-    full[: len(coef)] = coef
-    if coef.ndim == 1:
-        return full, full
-    integrated = np.delete(full, _AFTER_SPIKES[kind], axis=0)
-    shared = full[:, 0] if (integrated == integrated[:, :1]).all() else None
-    return np.concatenate([_in_tiles(full).ravel(), full[:0, 0] if shared is None else shared]), shared
-
-
-# rows that only thresholds and resets read, by kind: where no others differ, neurons are integrated with shared numbers
-_AFTER_SPIKES = {
-    **dict.fromkeys((K.LIF_EXACT, K.LIF_CONDUCTANCE, K.LIF_EULER), (0, 1, 2, 7, 10, 12)),
-    **dict.fromkeys((K.ADEX_EULER, K.ADEX_EXPONENTIAL), (0, 1, 2, 10)),
-    **dict.fromkeys((K.IZHIKEVICH_EULER, K.IZHIKEVICH_FIG1, K.IZHIKEVICH_HALF), (0, 1, 2, 5)),
-    K.IZHIKEVICH_2007: (0, 1, 2, 9, 10, 11),
-}
+    rows = coef.reshape(len(coef), -1)
+    plain = row[K.KIND] in (K.LIF_EXACT, K.LIF_CONDUCTANCE) and row[K.THETA] < 0
+    return _in_tiles(rows), plain and bool((rows[3:6] == rows[3:6, :1]).all())
 
 
 def _in_tiles(rows):
-    """Return rows (rows, n) tile after tile, (tiles, rows, TILE), the last one filled up."""
+    """Return rows (rows, n or 1) tile after tile, (tiles, N_ROWS, TILE) flattened, the last one filled up."""
     tiles = -(-rows.shape[1] // K.TILE)
-    rows = np.pad(rows, ((0, 0), (0, tiles * K.TILE - rows.shape[1])))
-    return rows.reshape(len(rows), tiles, K.TILE).transpose(1, 0, 2)
+    full = np.zeros((K.N_ROWS, tiles * K.TILE))
+    full[: len(rows), : rows.shape[1]] = rows
+    if rows.shape[1] == 1:
+        full[: len(rows)] = rows
+    return full.reshape(K.N_ROWS, tiles, K.TILE).transpose(1, 0, 2).ravel()
 
 
 def _describe_receptor(receptor, p, kind, where, dt):

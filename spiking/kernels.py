@@ -8,9 +8,7 @@ Neurons advance in tiles that stay in the first-level cache while synaptic sums,
 """
 
 import numpy as np
-from numba import njit, types
-from numba.extending import overload
-from numba.np.unsafe.ndarray import to_fixed_tuple
+from numba import njit
 
 from penstock.vmath import exp
 
@@ -18,7 +16,7 @@ __all__: list[str] = []
 
 # one row per population
 (KIND, SIZE, FIRST, V, Z, THETA, COEF, ROWS, PER_NEURON, RECEPTOR_0, RECEPTOR_1, CONDUCTANCE) = range(12)
-(CURRENT, CURRENT_WIDTH, NOISE, INCLUSIVE, SLOPE, LOGGED, EVENTS, PAIR, SHARED, POPULATION_COLUMNS) = range(12, 22)
+(CURRENT, CURRENT_WIDTH, NOISE, INCLUSIVE, SLOPE, LOGGED, EVENTS, PAIR, POPULATION_COLUMNS) = range(12, 21)
 # one row per receptor; its numbers in `coef`: d_x, d_g (the parts lost in a step), k, reversal, then c_g and c_x (one
 # each, or one per neuron)
 STAGES, G, X, IS_CONDUCTANCE, NUMBERS, EFFECT_PER_NEURON, RECEPTOR_COLUMNS = range(7)
@@ -40,58 +38,8 @@ TO_RANGE, TO_ALL = 1, 2  # contiguous projections: each source reaches one range
 FINISHED, LOG_FULL, DIVERGED = 0, 1, 2  # how a call of `advance` ends
 
 TILE = 1024
-N_ROWS = 17  # of parameters that every population has at least
+N_ROWS = 17  # of parameters that every population has
 BLOCK = 64  # neurons tested together against their thresholds
-
-
-def _at(c, i):
-    """Return element i of an array, or the number itself: kernels take parameters of either form."""
-    return c[i] if isinstance(c, np.ndarray) else c
-
-
-@overload(_at)
-def _at_in_kernels(c, i):
-    if isinstance(c, types.Array):
-        return lambda c, i: c[i]
-    return lambda c, i: c
-
-
-# The parameters of a population are rows: one number each if all neurons share them, (rows,), else tile after tile
-# (1, rows * TILE). Their distances within a tile are constants, without which the compiler makes no vector loops.
-def _row(c, j, m):
-    """Return row j of the parameters of a tile of m neurons: an array, or the one number all share."""
-    return c[0, j * TILE : j * TILE + m] if c.ndim == 2 else c[j]
-
-
-@overload(_row)
-def _row_in_kernels(c, j, m):
-    if c.ndim == 2:
-        return lambda c, j, m: c[0, j * TILE : j * TILE + m]
-    return lambda c, j, m: c[j]
-
-
-def _table(c):
-    """Return the parameters for `_of`: as they are, or as a tuple of numbers that stay in registers."""
-    return c if c.ndim == 2 else tuple(c[:N_ROWS])
-
-
-@overload(_table)
-def _table_in_kernels(c):
-    if c.ndim == 2:
-        return lambda c: c
-    return lambda c: to_fixed_tuple(c, N_ROWS)
-
-
-def _of(c, j, i):
-    """Return parameter j of neuron i of the tile."""
-    return c[0, j * TILE + i] if isinstance(c, np.ndarray) else c[j]
-
-
-@overload(_of)
-def _of_in_kernels(c, j, i):
-    if isinstance(c, types.Array):
-        return lambda c, j, i: c[0, j * TILE + i]
-    return lambda c, j, i: c[j]
 
 
 _kernel = njit(cache=True, nogil=True, error_model="numpy")
@@ -182,21 +130,23 @@ def _emit(ids, event_pointers, event_ids, at):
 @_kernel
 def _integrate(k, t, a, b, row, receptors, state, ready, coef, table, scratch):
     """One step of the neurons a to b of a population: synaptic sums first, then the membrane."""
-    c = coef[row[SHARED] : row[SHARED] + row[ROWS]]
+    c = _tile(coef, row, a)
     if row[PAIR] and row[NOISE] < 0 and (row[CURRENT] < 0 or row[CURRENT_WIDTH] == 1):
         current = table[row[CURRENT] + t] if row[CURRENT] >= 0 else 0.0
         _integrate_pair(k, a, b, row, receptors, state, ready, coef, c, current)
-    elif row[SHARED] < 0:
-        _integrate_with(_tile(coef, row, a), k, t, a, b, row, receptors, state, ready, coef, table, scratch)
     else:
         _integrate_with(c, k, t, a, b, row, receptors, state, ready, coef, table, scratch)
 
 
 @_kernel
 def _tile(coef, row, a):
-    """Return the parameters of the tile of a population that begins at neuron a."""
-    size = row[ROWS] * TILE
-    return coef[row[COEF] + a // TILE * size : row[COEF] + (a // TILE + 1) * size].reshape(1, size)
+    """Return the parameters of the tile that begins at neuron a: row j begins at j * TILE.
+
+    Their distances are constants, without which the compiler makes no vector loops. Where all neurons share their
+    parameters all tiles read one.
+    """
+    at = row[COEF] + (a * row[ROWS] if row[PER_NEURON] else 0)
+    return coef[at : at + row[ROWS] * TILE]
 
 
 @_kernel
@@ -207,9 +157,11 @@ def _integrate_pair(k, a, b, row, receptors, state, ready, coef, c, current):
     g1, g2 = state[one[G] + a : one[G] + b], state[two[G] + a : two[G] + b]
     n1, n2 = coef[one[NUMBERS] : one[NUMBERS] + 5], coef[two[NUMBERS] : two[NUMBERS] + 5]
     if row[KIND] == LIF_EXACT:
-        _pair_exact(k, v, g1, g2, free, c[3], c[5] + c[4] * current, n1[4], n2[4], n1[1], n2[1])
+        c0 = c[5 * TILE] + c[4 * TILE] * current
+        _pair_exact(k, v, g1, g2, free, c[3 * TILE], c0, n1[4], n2[4], n1[1], n2[1])
     else:
-        _pair_conductance(k, v, g1, g2, free, c[3], c[4] + current, c[5], n1[3], n2[3], n1[1], n2[1])
+        drive = c[4 * TILE] + current
+        _pair_conductance(k, v, g1, g2, free, c[3 * TILE], drive, c[5 * TILE], n1[3], n2[3], n1[1], n2[1])
 
 
 # Refractory potentials are held by an increment times zero: a select would become a masked store, ten times slower.
@@ -240,11 +192,11 @@ def _integrate_with(c, k, t, a, b, row, receptors, state, ready, coef, table, sc
     free = ready[row[FIRST] + a : row[FIRST] + b]
     acc, g_sum, ge_sum = scratch[0, : b - a], scratch[1, : b - a], scratch[2, : b - a]
     exact = kind == LIF_EXACT
-    _begin(acc, exact, _row(c, 5, b - a))
+    _begin(acc, exact, c[5 * TILE :])
     if row[CURRENT] >= 0:
-        _add_current(acc, exact, _row(c, 4, b - a), table, row[CURRENT], row[CURRENT_WIDTH], t, a)
+        _add_current(acc, exact, c[4 * TILE :], table, row[CURRENT], row[CURRENT_WIDTH], t, a)
     if row[NOISE] >= 0:
-        _add_effect(acc, table[row[NOISE] + t * n + a : row[NOISE] + t * n + b], _row(c, 6, b - a))
+        _add_products(acc, table[row[NOISE] + t * n + a : row[NOISE] + t * n + b], c[6 * TILE :])
     if not exact:
         g_sum[:] = 0.0
         ge_sum[:] = 0.0
@@ -252,24 +204,24 @@ def _integrate_with(c, k, t, a, b, row, receptors, state, ready, coef, table, sc
         _sum_receptor(receptors[r], n, a, b, state, coef, acc, g_sum, ge_sum)
     if row[THETA] >= 0:
         w, theta = state[row[Z] + a : row[Z] + b], state[row[THETA] + a : row[THETA] + b]
-        _adapt(acc, w, theta, exact, _row(c, 8, b - a), _row(c, 9, b - a), _row(c, 11, b - a))
+        _adapt(acc, w, theta, exact, c[8 * TILE :], c[9 * TILE :], c[11 * TILE :])
     if exact:
-        _lif_exact(k, v, acc, free, _row(c, 3, b - a))
+        _lif_exact(k, v, acc, free, c[3 * TILE :])
     elif kind <= LIF_EULER:
-        _lif_frozen(k, kind, v, acc, g_sum, ge_sum, free, _row(c, 3, b - a), _row(c, 4, b - a), _row(c, 5, b - a))
+        _lif_frozen(k, kind, v, acc, g_sum, ge_sum, free, c[3 * TILE :], c[4 * TILE :], c[5 * TILE :])
     else:
         if row[CONDUCTANCE]:
             if kind == ADEX_EXPONENTIAL:
-                _add_effect(acc, ge_sum, 1.0)
+                _add_multiple(acc, ge_sum, 1.0)
             else:
                 _add_ohmic(acc, g_sum, ge_sum, v)
-        _two_variables(k, kind, v, state[row[Z] + a : row[Z] + b], acc, g_sum, free, _table(c))
+        _two_variables(k, kind, v, state[row[Z] + a : row[Z] + b], acc, g_sum, free, c)
 
 
 @_kernel
 def _begin(acc, exact, c0):
     for i in range(acc.size):
-        acc[i] = _at(c0, i) if exact else 0.0
+        acc[i] = c0[i] if exact else 0.0
 
 
 @_kernel
@@ -277,11 +229,11 @@ def _add_current(acc, exact, c, table, at, width, t, a):
     if width == 1:
         current = table[at + t]
         for i in range(acc.size):
-            acc[i] += (_at(c, i) if exact else 1.0) * current
+            acc[i] += (c[i] if exact else 1.0) * current
     else:
         current_each = table[at + t * width + a : at + t * width + a + acc.size]
         for i in range(acc.size):
-            acc[i] += (_at(c, i) if exact else 1.0) * current_each[i]
+            acc[i] += (c[i] if exact else 1.0) * current_each[i]
 
 
 @_kernel
@@ -293,24 +245,30 @@ def _sum_receptor(row, n, a, b, state, coef, acc, g_sum, ge_sum):
     if row[IS_CONDUCTANCE]:
         _add_conductance(g_sum, ge_sum, g, reversal)
     elif row[EFFECT_PER_NEURON]:
-        _add_effect(acc, g, coef[c + 4 + a : c + 4 + b])
+        _add_products(acc, g, coef[c + 4 + a : c + 4 + b])
     else:
-        _add_effect(acc, g, coef[c + 4])
+        _add_multiple(acc, g, coef[c + 4])
     if row[STAGES] == 1:
         _decay(g, d_g)
     else:
         x = state[row[X] + a : row[X] + b]
         if row[EFFECT_PER_NEURON]:
-            _add_effect(acc, x, coef[c + 4 + n + a : c + 4 + n + b])
+            _add_products(acc, x, coef[c + 4 + n + a : c + 4 + n + b])
         elif not row[IS_CONDUCTANCE]:
-            _add_effect(acc, x, coef[c + 5])
+            _add_multiple(acc, x, coef[c + 5])
         _decay_cascade(x, g, d_x, d_g, k_x)
 
 
 @_kernel
-def _add_effect(acc, g, c):
+def _add_multiple(acc, g, c):
     for i in range(g.size):
-        acc[i] += _at(c, i) * g[i]
+        acc[i] += c * g[i]
+
+
+@_kernel
+def _add_products(acc, g, c):
+    for i in range(g.size):
+        acc[i] += c[i] * g[i]
 
 
 @_kernel
@@ -343,31 +301,31 @@ def _decay_cascade(x, g, d_x, d_g, k_x):
 def _adapt(acc, w, theta, exact, d_w, c_w, d_theta):
     """Adaptation of a LIF neuron: the current w enters with a minus sign, both variables decay."""
     for i in range(w.size):
-        acc[i] -= (_at(c_w, i) if exact else 1.0) * w[i]
-        w[i] -= _at(d_w, i) * w[i]
-        theta[i] -= _at(d_theta, i) * theta[i]
+        acc[i] -= (c_w[i] if exact else 1.0) * w[i]
+        w[i] -= d_w[i] * w[i]
+        theta[i] -= d_theta[i] * theta[i]
 
 
 @_kernel
 def _lif_exact(k, v, acc, free, d_m):
     for i in range(v.size):
         moves = 1.0 if free[i] <= k else 0.0
-        v[i] += moves * (acc[i] - v[i] * _at(d_m, i))
+        v[i] += moves * (acc[i] - v[i] * d_m[i])
 
 
 @_kernel
 def _lif_frozen(k, kind, v, acc, g_sum, ge_sum, free, g_l, drive, h_c):
     if kind == LIF_CONDUCTANCE:
         for i in range(v.size):
-            total = _at(g_l, i) + g_sum[i]
-            rest = (_at(drive, i) + acc[i] + ge_sum[i]) / total
+            total = g_l[i] + g_sum[i]
+            rest = (drive[i] + acc[i] + ge_sum[i]) / total
             moves = 1.0 if free[i] <= k else 0.0
-            v[i] += moves * ((rest - v[i]) * (1.0 - exp(-total * _at(h_c, i))))
+            v[i] += moves * ((rest - v[i]) * (1.0 - exp(-total * h_c[i])))
     else:
         for i in range(v.size):
             moves = 1.0 if free[i] <= k else 0.0
-            slope = _at(drive, i) + acc[i] + ge_sum[i] - (_at(g_l, i) + g_sum[i]) * v[i]
-            v[i] += moves * (_at(h_c, i) * slope)
+            slope = drive[i] + acc[i] + ge_sum[i] - (g_l[i] + g_sum[i]) * v[i]
+            v[i] += moves * (h_c[i] * slope)
 
 
 @_kernel
@@ -389,14 +347,14 @@ def _two_variables(k, kind, v, z, current, g_sum, free, c):
 @_kernel
 def _adex_euler(k, v, w, current, free, c):
     for i in range(v.size):
-        h_c = _of(c, 3, i)
-        g_l = _of(c, 4, i)
-        e_l = _of(c, 5, i)
-        v_t = _of(c, 6, i)
-        delta = _of(c, 7, i)
-        a = _of(c, 8, i)
-        h_w = _of(c, 9, i)
-        i_e = _of(c, 11, i)
+        h_c = c[3 * TILE + i]
+        g_l = c[4 * TILE + i]
+        e_l = c[5 * TILE + i]
+        v_t = c[6 * TILE + i]
+        delta = c[7 * TILE + i]
+        a = c[8 * TILE + i]
+        h_w = c[9 * TILE + i]
+        i_e = c[11 * TILE + i]
         old = v[i]
         leak = old - e_l
         spike = delta * exp((old - v_t) / delta)
@@ -408,14 +366,14 @@ def _adex_euler(k, v, w, current, free, c):
 @_kernel
 def _adex_exponential(k, v, w, current, g_sum, free, c):
     for i in range(v.size):
-        h_c = _of(c, 3, i)
-        g_l = _of(c, 4, i)
-        e_l = _of(c, 5, i)
-        v_t = _of(c, 6, i)
-        delta = _of(c, 7, i)
-        a = _of(c, 8, i)
-        d_w = _of(c, 9, i)
-        i_e = _of(c, 11, i)
+        h_c = c[3 * TILE + i]
+        g_l = c[4 * TILE + i]
+        e_l = c[5 * TILE + i]
+        v_t = c[6 * TILE + i]
+        delta = c[7 * TILE + i]
+        a = c[8 * TILE + i]
+        d_w = c[9 * TILE + i]
+        i_e = c[11 * TILE + i]
         old = v[i]
         total = g_l + g_sum[i]
         spike = delta * exp((old - v_t) / delta)
@@ -427,17 +385,16 @@ def _adex_exponential(k, v, w, current, g_sum, free, c):
 
 @_kernel
 def _izhikevich_euler(k, v, u, current, free, c):
+    h = c[11 * TILE]
     for i in range(v.size):
-        a = _of(c, 3, i)
-        b = _of(c, 4, i)
-        p1 = _of(c, 6, i)
-        p0 = _of(c, 7, i)
-        v_u = _of(c, 8, i)
-        u_leak = _of(c, 9, i)
-        i_e = _of(c, 10, i)
-        h = _of(c, 11, i)
+        a = c[3 * TILE + i]
+        b = c[4 * TILE + i]
+        p1 = c[6 * TILE + i]
+        p0 = c[7 * TILE + i]
+        v_u = c[8 * TILE + i]
+        u_leak = c[9 * TILE + i]
         old = v[i]
-        slope = 0.04 * old * old + p1 * old + p0 - u[i] + (current[i] + i_e)
+        slope = 0.04 * old * old + p1 * old + p0 - u[i] + current[i]
         moves = 1.0 if free[i] <= k else 0.0
         v[i] = old + moves * (h * slope)
         u[i] += h * (a * (b * (old - v_u) - u_leak * u[i]))
@@ -445,17 +402,16 @@ def _izhikevich_euler(k, v, u, current, free, c):
 
 @_kernel
 def _izhikevich_fig1(k, v, u, current, free, c):
+    h = c[11 * TILE]
     for i in range(v.size):
-        a = _of(c, 3, i)
-        b = _of(c, 4, i)
-        p1 = _of(c, 6, i)
-        p0 = _of(c, 7, i)
-        v_u = _of(c, 8, i)
-        u_leak = _of(c, 9, i)
-        i_e = _of(c, 10, i)
-        h = _of(c, 11, i)
+        a = c[3 * TILE + i]
+        b = c[4 * TILE + i]
+        p1 = c[6 * TILE + i]
+        p0 = c[7 * TILE + i]
+        v_u = c[8 * TILE + i]
+        u_leak = c[9 * TILE + i]
         old = v[i]
-        slope = 0.04 * old * old + p1 * old + p0 - u[i] + (current[i] + i_e)
+        slope = 0.04 * old * old + p1 * old + p0 - u[i] + current[i]
         moves = 1.0 if free[i] <= k else 0.0
         new = old + moves * (h * slope)
         u[i] += h * (a * (b * (new - v_u) - u_leak * u[i]))
@@ -464,17 +420,16 @@ def _izhikevich_fig1(k, v, u, current, free, c):
 
 @_kernel
 def _izhikevich_half(k, v, u, current, free, c):
+    h = c[11 * TILE]
     for i in range(v.size):
-        a = _of(c, 3, i)
-        b = _of(c, 4, i)
-        p1 = _of(c, 6, i)
-        p0 = _of(c, 7, i)
-        v_u = _of(c, 8, i)
-        u_leak = _of(c, 9, i)
-        i_e = _of(c, 10, i)
-        h = _of(c, 11, i)
+        a = c[3 * TILE + i]
+        b = c[4 * TILE + i]
+        p1 = c[6 * TILE + i]
+        p0 = c[7 * TILE + i]
+        v_u = c[8 * TILE + i]
+        u_leak = c[9 * TILE + i]
         old = v[i]
-        drive = p0 - u[i] + (current[i] + i_e)
+        drive = p0 - u[i] + current[i]
         moves = 1.0 if free[i] <= k else 0.0
         half = old + moves * (0.5 * h * (0.04 * old * old + p1 * old + drive))
         new = half + moves * (0.5 * h * (0.04 * half * half + p1 * half + drive))
@@ -485,17 +440,17 @@ def _izhikevich_half(k, v, u, current, free, c):
 @_kernel
 def _izhikevich_2007(k, v, u, current, free, c):
     for i in range(v.size):
-        h_c = _of(c, 3, i)
-        k_v = _of(c, 4, i)
-        v_r = _of(c, 5, i)
-        v_t = _of(c, 6, i)
-        h_a = _of(c, 7, i)
-        b = _of(c, 8, i)
-        b_above = _of(c, 12, i)
-        v_switch = _of(c, 13, i)
-        cubic = _of(c, 14, i)
-        v_cubic = _of(c, 15, i)
-        i_e = _of(c, 16, i)
+        h_c = c[3 * TILE + i]
+        k_v = c[4 * TILE + i]
+        v_r = c[5 * TILE + i]
+        v_t = c[6 * TILE + i]
+        h_a = c[7 * TILE + i]
+        b = c[8 * TILE + i]
+        b_above = c[12 * TILE + i]
+        v_switch = c[13 * TILE + i]
+        cubic = c[14 * TILE + i]
+        v_cubic = c[15 * TILE + i]
+        i_e = c[16 * TILE + i]
         old = v[i]
         slope = k_v * (old - v_r) * (old - v_t) - u[i] + (current[i] + i_e)
         moves = 1.0 if free[i] <= k else 0.0
@@ -511,30 +466,24 @@ def _izhikevich_2007(k, v, u, current, free, c):
 @_kernel
 def _test(k, a, b, row, state, ready, hold, coef, ids, count, ends):
     """Append the neurons of a to b that spike in step k to `ids`; return the number of spikes so far."""
-    first, c = row[FIRST], row[COEF]
     v = state[row[V] + a : row[V] + b]
     second = row[THETA] if row[THETA] >= 0 else row[Z]
     z = state[second + a : second + b] if row[SLOPE] else v
-    free, wait = ready[first + a : first + b], hold[first + a : first + b]
-    if row[PER_NEURON]:
-        each = _tile(coef, row, a)
-        threshold, slope = _row(each, 0, b - a), _row(each, 1, b - a)
-        return _append_spikes(k, a, v, z, threshold, slope, row[SLOPE], row[INCLUSIVE], free, wait, ids, count, ends)
-    return _append_spikes(k, a, v, z, coef[c], coef[c + 1], row[SLOPE], row[INCLUSIVE], free, wait, ids, count, ends)
-
-
-@_kernel
-def _append_spikes(k, a, v, z, threshold, slope, sloped, inclusive, free, wait, ids, count, ends):
+    free, wait = ready[row[FIRST] + a : row[FIRST] + b], hold[row[FIRST] + a : row[FIRST] + b]
+    c = _tile(coef, row, a)
+    threshold, slope = c[:TILE], c[TILE : 2 * TILE]
     for start in range(0, v.size, BLOCK):
         stop = min(start + BLOCK, v.size)
-        if sloped:
-            found = _any_above_sloped(v[start:stop], z[start:stop], threshold, slope, start)
+        if row[SLOPE]:
+            found = _any_above_sloped(v[start:stop], z[start:stop], threshold[start:], slope[start:])
+        elif row[PER_NEURON]:
+            found = _any_above_each(v[start:stop], threshold[start:])
         else:
-            found = _any_above(v[start:stop], threshold, start)
+            found = _any_above(v[start:stop], threshold[0])
         if found:
             for i in range(start, stop):
-                level = _at(threshold, i) + (_at(slope, i) * z[i] if sloped else 0.0)
-                spikes = v[i] >= level if inclusive else v[i] > level
+                level = threshold[i] + (slope[i] * z[i] if row[SLOPE] else 0.0)
+                spikes = v[i] >= level if row[INCLUSIVE] else v[i] > level
                 if spikes and free[i] <= k and v[i] < np.inf:
                     ids[count] = a + i
                     free[i] = k + wait[i]
@@ -545,45 +494,52 @@ def _append_spikes(k, a, v, z, threshold, slope, sloped, inclusive, free, wait, 
 
 
 @_kernel
-def _any_above(v, threshold, start):
-    """Whether some potential is not below its threshold; not-a-number counts."""
+def _any_above(v, threshold):
+    """Whether some potential is not below the threshold; not-a-number counts."""
     found = 0
     for i in range(v.size):
-        found += 0 if v[i] < _at(threshold, start + i) else 1
+        found += 0 if v[i] < threshold else 1
     return found > 0
 
 
 @_kernel
-def _any_above_sloped(v, z, threshold, slope, start):
+def _any_above_each(v, threshold):
     found = 0
     for i in range(v.size):
-        found += 0 if v[i] < _at(threshold, start + i) + _at(slope, start + i) * z[i] else 1
+        found += 0 if v[i] < threshold[i] else 1
+    return found > 0
+
+
+@_kernel
+def _any_above_sloped(v, z, threshold, slope):
+    found = 0
+    for i in range(v.size):
+        found += 0 if v[i] < threshold[i] + slope[i] * z[i] else 1
     return found > 0
 
 
 @_kernel
 def _reset(ids, row, state, coef):
     kind, c = row[KIND], row[COEF]
-    stride = TILE if row[PER_NEURON] else 1
     for s in range(ids.size):
         i = np.int64(ids[s])
-        at = c + i // TILE * row[ROWS] * TILE + i % TILE if row[PER_NEURON] else c
+        at = c + (i // TILE * row[ROWS] * TILE + i % TILE if row[PER_NEURON] else 0)
         v, z = row[V] + i, row[Z] + i
         if kind <= LIF_EULER:
-            drop = coef[at + 7 * stride]
-            state[v] = state[v] - drop if drop > 0.0 else coef[at + 2 * stride]
+            drop = coef[at + 7 * TILE]
+            state[v] = state[v] - drop if drop > 0.0 else coef[at + 2 * TILE]
             if row[THETA] >= 0:
-                state[z] += coef[at + 10 * stride]
-                state[row[THETA] + i] += coef[at + 12 * stride]
+                state[z] += coef[at + 10 * TILE]
+                state[row[THETA] + i] += coef[at + 12 * TILE]
         elif kind <= ADEX_EXPONENTIAL:
-            state[v] = coef[at + 2 * stride]
-            state[z] += coef[at + 10 * stride]
+            state[v] = coef[at + 2 * TILE]
+            state[z] += coef[at + 10 * TILE]
         elif kind <= IZHIKEVICH_HALF:
-            state[v] = coef[at + 2 * stride]
-            state[z] += coef[at + 5 * stride]
+            state[v] = coef[at + 2 * TILE]
+            state[z] += coef[at + 5 * TILE]
         else:
-            state[v] = coef[at + 2 * stride] + coef[at + 10 * stride] * state[z]
-            state[z] = min(state[z] + coef[at + 9 * stride], coef[at + 11 * stride])
+            state[v] = coef[at + 2 * TILE] + coef[at + 10 * TILE] * state[z]
+            state[z] = min(state[z] + coef[at + 9 * TILE], coef[at + 11 * TILE])
 
 
 # -------------------------------------------------------------------------------------------------------- delivery
@@ -606,7 +562,7 @@ def _deliver(
                 continue
             if row[CONTIGUOUS] == TO_ALL:
                 first_weight = row[WEIGHTS] + source * post.size
-                _add_effect(post, weights[first_weight : first_weight + post.size], gain)
+                _add_multiple(post, weights[first_weight : first_weight + post.size], gain)
                 continue
             at = row[POINTERS] + source * n_delays + j
             a, b = np.int64(pointers[at]), np.int64(pointers[at + 1])
@@ -625,7 +581,7 @@ def _deliver(
                 for e in range(to.size):
                     post[to[e]] += one
             elif row[CONTIGUOUS]:
-                _add_effect(post[to[0] : to[0] + to.size], w, gain)
+                _add_multiple(post[to[0] : to[0] + to.size], w, gain)
             else:
                 for e in range(to.size):
                     post[to[e]] += gain * w[e]
