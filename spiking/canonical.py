@@ -268,7 +268,7 @@ _PEAK = _TAU_SYN / _C_M * (_TAU_SYN / _TAU_M) ** (_TAU_SYN / (_TAU_M - _TAU_SYN)
 _WEIGHT = 0.15 / _PEAK  # pA
 
 
-def potjans_diesmann(scale: float, seed: int, *, dt: float = 0.1) -> Network:
+def potjans_diesmann(scale: float, seed: int, *, k_scale: float | None = None, dt: float = 0.1) -> Network:
     """Return the microcircuit of 1 mm² of early sensory cortex: four layers, eight populations, no thalamic input.
 
     Exponential currents (0.5 ms) with a post-synaptic potential of 0.15 mV, from L4E to L23E twice that, inhibition -4
@@ -326,23 +326,29 @@ def potjans_diesmann(scale: float, seed: int, *, dt: float = 0.1) -> Network:
     >>> {group.name: len(group) for group in net.groups}["L23E"]
     414
     """
-    scale = as_positive_float("scale", scale)
-    if scale > 1:
-        raise ValueError(f"scale must lie in (0, 1], got {scale:g}")
+    scale = _as_fraction("scale", scale)
+    k_scale = scale if k_scale is None else _as_fraction("k_scale", k_scale)
     net, synapse = Network(dt=dt, timing="nest", seed=seed), Exponential(_TAU_SYN)
     weights, numbers = _full_weights(), _full_numbers()
-    for layer, current in zip(_LAYERS.items(), _lost_current(weights, numbers, scale), strict=True):
+    for layer, current in zip(_LAYERS.items(), _lost_current(weights, numbers, k_scale), strict=True):
         _add_layer(net, *layer, current, scale)
     for i, post in enumerate(net.groups[:]):
-        n_external = round(scale * _LAYERS[post.name].n_external)
-        net.stimulate(post, PoissonInput(n_external, _RATE_EXTERNAL, _WEIGHT / np.sqrt(scale), synapse))
+        n_external = round(k_scale * _LAYERS[post.name].n_external)
+        net.stimulate(post, PoissonInput(n_external, _RATE_EXTERNAL, _WEIGHT / np.sqrt(k_scale), synapse))
         for j, pre in enumerate(net.groups[:]):
-            total = round(numbers[i, j] * scale**2)
+            total = round(numbers[i, j] * scale * k_scale)
             if total:
-                weight = _normal(weights[i, j] / np.sqrt(scale), 0.1)
+                weight = _normal(weights[i, j] / np.sqrt(k_scale), 0.1)
                 delay = _delays(0.75 if j % 2 else 1.5, dt)
                 net.connect(pre, post, synapse, fixed_total(total, self_connections=True), weight=weight, delay=delay)
     return net
+
+
+def _as_fraction(name, value) -> float:
+    value = as_positive_float(name, value)
+    if value > 1:
+        raise ValueError(f"{name} must lie in (0, 1], got {value:g}")
+    return value
 
 
 def _add_layer(net, name, layer, current, scale):
@@ -365,11 +371,11 @@ def _full_numbers() -> np.ndarray:
     return np.log1p(-p) / np.log1p(-1 / np.outer(sizes, sizes))
 
 
-def _lost_current(weights, numbers, scale) -> np.ndarray:
+def _lost_current(weights, numbers, k_scale) -> np.ndarray:
     """Mean current (pA) that every population loses when in-degrees shrink and weights grow by their root."""
     sizes, _, external, rates, *_ = (np.array(column) for column in zip(*_LAYERS.values(), strict=True))
     per_second = (weights * numbers / sizes[:, None]) @ rates + _WEIGHT * external * _RATE_EXTERNAL
-    return 1e-3 * _TAU_SYN * (1 - np.sqrt(scale)) * per_second
+    return 1e-3 * _TAU_SYN * (1 - np.sqrt(k_scale)) * per_second
 
 
 def _normal(mean, relative_std) -> Callable:

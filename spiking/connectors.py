@@ -17,6 +17,7 @@ from penstock.checks import as_finite_array, as_finite_float, as_int
 from penstock.spiking.bernoulli import successes
 from penstock.spiking.edge_drawing import by_columns, by_rows, by_sources, rewired_ring
 from penstock.spiking.edges import Edges, from_edges, from_graph, from_matrix
+from penstock.spiking.values import as_numbers
 
 __all__ = [
     "Edges",
@@ -420,7 +421,7 @@ def _as_bool(name, value):
 
 
 def _as_positions(side, value):
-    positions = as_finite_array(f"positions_{side}", value, ndim=(1, 2))
+    positions = as_numbers(f"positions_{side}", value, ndim=(1, 2))
     return positions if positions.ndim == 2 else positions[:, None]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from penstock.checks import as_finite_array, as_matrix, as_vector
+from penstock.spiking.values import as_numbers
 
 __all__ = ["Edges", "from_edges", "from_graph", "from_matrix"]
 
@@ -61,8 +62,8 @@ delays=None)
     pre, post = _as_neurons("pre", pre), _as_neurons("post", post)
     if pre.size != post.size:
         raise ValueError(f"pre and post must have equal length, got {pre.size} and {post.size}")
-    weights = None if weights is None else as_vector("weights", weights, pre.size)
-    delays = None if delays is None else as_vector("delays", delays, pre.size)
+    weights = None if weights is None else as_vector("weights", as_numbers("weights", weights), pre.size)
+    delays = None if delays is None else as_vector("delays", as_numbers("delays", delays), pre.size)
     if delays is not None and (delays < 0).any():
         raise ValueError(f"delays must be at least 0 ms, got {delays.min():g}")
     return _sorted("from_edges", pre, post, weights, delays)

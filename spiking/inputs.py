@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from penstock.checks import as_finite_array, as_finite_float, as_int, as_non_negative_float, as_vector
+from penstock.checks import as_finite_float, as_int, as_non_negative_float, as_positive_float, as_vector
 from penstock.spiking.clock import steps_of, steps_of_each
 from penstock.spiking.streams import BinomialSums, OrnsteinUhlenbeck, PoissonSpikes, Ramp, Replay, Table
+from penstock.spiking.values import as_numbers
 
 __all__ = [
     "ArrayCurrent",
@@ -61,7 +62,7 @@ class SpikeSource:
     def __post_init__(self):
         n = as_int("n", self.n)
         ids = _as_ids("ids", self.ids, n)
-        times = as_vector("times", self.times, ids.size)
+        times = as_vector("times", as_numbers("times", self.times), ids.size)
         if (times < 0).any():
             raise ValueError(f"times must be at least 0 ms, got {times[times < 0][0]:g} ms")
         _set(self, n=n, ids=ids, times=times)
@@ -90,8 +91,11 @@ class PoissonGroup:
     ----------
     n : int
         Number of units.
-    rate : float or array, shape (n,)
+    rate : float or array, shape (n,); with `dt_rate` array, shape (T,) or (T, n)
         Rate (Hz), at least 0 and at most 1000 / dt.
+    dt_rate : float, optional
+        Makes the rate change with time: rate[k], of all units or of each, holds for spikes at times from k * dt_rate to
+        (k + 1) * dt_rate (ms), 0 after the last. A multiple of dt.
     start, stop : float
         Spikes have times in start <= t < stop (ms), multiples of dt; `stop` None never ends.
 
@@ -99,6 +103,7 @@ class PoissonGroup:
     -----
     The spike train on the grid is a Bernoulli process, as in Brian2: intervals are geometric with mean 1000 / rate ms,
     their coefficient of variation is sqrt(1 - rate dt), and the variance of a count is its mean times (1 - rate dt).
+    Spikes of a changing rate are those of its maximum, thinned.
 
     Examples
     --------
@@ -107,10 +112,14 @@ class PoissonGroup:
     >>> steps, ids = noise.stream(0.1, np.random.default_rng(0)).take(0, 10_000)
     >>> steps.size / 100  # the rate in 1 s
     19.77
+    >>> t = np.arange(0.0, 1000.0)
+    >>> PoissonGroup(100, 20 * (1 + np.sin(2 * np.pi * t / 250)), dt_rate=1.0)  # 4 Hz, for 1 s
+    PoissonGroup(n=100, rate=0..40 Hz, dt_rate=1)
     """
 
     n: int
     rate: Any
+    dt_rate: float | None = field(default=None, kw_only=True)
     start: float = field(default=0.0, kw_only=True)
     stop: float | None = field(default=None, kw_only=True)
 
@@ -120,18 +129,26 @@ class PoissonGroup:
         stop = None if self.stop is None else as_finite_float("stop", self.stop)
         if stop is not None and stop <= start:
             raise ValueError(f"stop must be above start={start:g} ms, got {stop:g} ms")
-        _set(self, n=n, rate=_as_rate("rate", self.rate, n), start=start, stop=stop)
+        dt_rate = None if self.dt_rate is None else as_positive_float("dt_rate", self.dt_rate)
+        rate = _as_rate("rate", self.rate, n) if dt_rate is None else _as_rates("rate", self.rate, n)
+        _set(self, n=n, rate=rate, dt_rate=dt_rate, start=start, stop=stop)
 
     def __repr__(self):
         window = "" if self.stop is None and self.start == 0 else f", start={self.start:g}, stop={self.stop}"
-        return f"PoissonGroup(n={self.n}, rate={_span(self.rate)} Hz{window})"
+        bins = "" if self.dt_rate is None else f", dt_rate={self.dt_rate:g}"
+        return f"PoissonGroup(n={self.n}, rate={_span(self.rate)} Hz{bins}{window})"
 
     def stream(self, dt: float, rng: np.random.Generator, shift: int = 0):
         """Return the stream of spikes for steps of `dt` (ms); a spike of step k is labelled ``(k + shift) dt``."""
-        p = np.broadcast_to(_spike_probability("rate", self.rate, dt), self.n)
+        p = _spike_probability("rate", self.rate, dt)
         first = max(0, steps_of("start", self.start, dt) - shift)
         last = None if self.stop is None else steps_of("stop", self.stop, dt) - shift
-        return PoissonSpikes(p, rng, first, last)
+        if self.dt_rate is None:
+            return PoissonSpikes(p.reshape(1, -1), self.n, rng, window=(first, last))
+        every = steps_of("dt_rate", self.dt_rate, dt, minimum=1)
+        end = len(p) * every - shift
+        window = first, end if last is None else min(end, last)
+        return PoissonSpikes(p.reshape(len(p), -1), self.n, rng, window=window, bins=(every, shift))
 
 
 # Drives: currents
@@ -159,7 +176,7 @@ class StepCurrent:
     amplitudes: np.ndarray
 
     def __post_init__(self):
-        times = as_finite_array("times", self.times, ndim=1)
+        times = as_numbers("times", self.times, ndim=1)
         if times.size == 0 or times[0] < 0 or (np.diff(times) <= 0).any():
             raise ValueError(f"times must be at least 0 ms and increasing, got {_short(times)}")
         _set(self, times=times, amplitudes=_as_samples("amplitudes", self.amplitudes, times.size))
@@ -240,9 +257,7 @@ class ArrayCurrent:
     dt_array: float
 
     def __post_init__(self):
-        dt_array = as_finite_float("dt_array", self.dt_array)
-        if dt_array <= 0:
-            raise ValueError(f"dt_array must be above 0 ms, got {dt_array:g} ms")
+        dt_array = as_positive_float("dt_array", self.dt_array)
         _set(self, values=_as_samples("values", self.values, None), dt_array=dt_array)
 
     def __repr__(self):
@@ -252,7 +267,7 @@ class ArrayCurrent:
         """Return the stream of currents of `n` neurons for steps of `dt` (ms)."""
         values = _for_neurons("values", self.values, n)
         every = steps_of("dt_array", self.dt_array, dt, minimum=1)
-        return Table(every * np.arange(len(values) + 1), np.vstack([values, np.zeros_like(values[:1])]))
+        return Table(every * np.arange(len(values)), values, end=every * len(values))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -346,7 +361,7 @@ class PoissonInput:
     synapse: Any
 
     def __post_init__(self):
-        if not hasattr(self.synapse, "n_states"):
+        if isinstance(self.synapse, type) or not hasattr(self.synapse, "n_states"):
             raise TypeError(f"synapse must be a synapse such as Delta() or Exponential(tau=5.0), got {self.synapse!r}")
         rate = _as_rate("rate", self.rate)
         _set(self, n_sources=_as_counts("n_sources", self.n_sources), rate=rate)
@@ -377,7 +392,7 @@ def _set(record, **fields):
 
 def _as_parameter(name, value):
     """Return a float, or an array (n,) if it is one."""
-    value = as_finite_array(name, value, ndim=(0, 1))
+    value = as_numbers(name, value)
     return value if value.ndim else float(value)
 
 
@@ -387,6 +402,16 @@ def _as_rate(name, value, n=None):
         raise ValueError(f"{name} must be a number or have shape ({n},), got {value.shape}")
     if np.min(value, initial=0.0) < 0:
         raise ValueError(f"{name} must be at least 0 Hz, got {np.min(value):g}")
+    return value
+
+
+def _as_rates(name, value, n):
+    """Return rates over time, (T,) or (T, n)."""
+    value = as_numbers(name, value, ndim=(0, 1, 2))
+    if value.ndim == 0 or value.size == 0 or value.shape[1:] not in ((), (n,)):
+        raise ValueError(f"{name} must have shape (T,) or (T, {n}) with dt_rate, got {value.shape}")
+    if value.min() < 0:
+        raise ValueError(f"{name} must be at least 0 Hz, got {value.min():g}")
     return value
 
 
@@ -415,7 +440,7 @@ def _as_ids(name, value, n):
 
 def _as_samples(name, value, length):
     """Return samples (T,) or (T, n)."""
-    value = as_finite_array(name, value, ndim=(1, 2))
+    value = as_numbers(name, value, ndim=(1, 2))
     if length not in (None, len(value)):
         raise ValueError(f"{name} must have one row for each of the {length} times, got shape {value.shape}")
     if value.size == 0:

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from penstock.checks import as_finite_array, as_finite_float, as_int, as_positive_float, as_vector
+from penstock.checks import as_finite_float, as_int, as_positive_float, as_vector
+from penstock.spiking.values import as_numbers
 
 __all__ = ["ALIF", "LIF", "AdEx", "Izhikevich", "Izhikevich2007"]
 
@@ -53,9 +54,12 @@ class _Neurons:
 
 def _parameter(name, value, n):
     """Return a number as a float or an array (n,) read-only; infinity only where it switches a rule off."""
-    if name not in _MAY_BE_INFINITE or np.asarray(value).dtype.kind != "f":
+    if name not in _MAY_BE_INFINITE:
         return _finite(name, value, n)
-    off = np.isposinf(value)
+    try:
+        off = np.isposinf(np.asarray(value))
+    except (TypeError, ValueError):  # no numbers: say so
+        return _finite(name, value, n)
     finite = _finite(name, np.where(off, 0.0, value), n)
     value = np.where(off, np.inf, finite)
     value.flags.writeable = False
@@ -65,9 +69,7 @@ def _parameter(name, value, n):
 def _finite(name, value, n):
     if np.ndim(value) == 0:
         return as_finite_float(name, value[()] if isinstance(value, np.ndarray) else value)
-    if as_finite_array(name, value, dtype=None).dtype == bool:
-        raise TypeError(f"{name} must hold numbers, got booleans")
-    return as_vector(name, value, n)
+    return as_vector(name, as_numbers(name, value), n)
 
 
 def _same(value, default):
@@ -106,6 +108,12 @@ def _below(record, low, high):
         raise ValueError(f"{low} must be below {high}, got {pair}")
 
 
+def _demand_steps(dt, **time_constants):
+    """Raise if Euler's rule with steps of `dt` (ms) would turn a decay into an alternation of signs."""
+    for name, tau in time_constants.items():
+        _demand(name, tau, np.asarray(tau) >= dt, f"at least dt={dt:g} ms with integrator='euler'")
+
+
 def _overlap(x, y):
     """Return (exp(-x) - exp(-y)) / (y - x), smooth through x = y: what a decay by x leaves to one by y."""
     gap = np.abs(np.asarray(y) - x)
@@ -113,6 +121,16 @@ def _overlap(x, y):
     return np.exp(-np.minimum(x, y)) * np.where(gap == 0, 1.0, mean)
 
 
+# The rows of a model's table, as the kernels read them. Decays are given as the part lost in a step, 1 - exp(-dt/tau),
+# which keeps its digits where the step is short; tau_… is their time constant, and "else" Euler and conductances:
+#   all              0 threshold, 1 its slope on the second variable, 2 reset
+#   LIF, ALIF exact  3 part of v, 4 mV per pA, 5 mV of E_L and I_e, 6 mV of noise | else 3 g_L, 4 g_L E_L + I_e, 5 dt/C_m
+#   LIF, ALIF        7 drop of v at a soft reset, or 0
+#   ALIF             8 part of w, 9 mV taken per pA of w (exact), 10 b, 11 part of theta, 12 beta
+#   AdEx             3 dt/C_m, 4 g_L, 5 E_L, 6 V_T, 7 Delta_T, 8 a, 9 part of w, 10 b, 11 I_e
+#   Izhikevich       3 a, 4 b, 5 d, 6 p1, 7 p0, 8 v_u, 9 u_leak, 10 I_e, 11 dt
+#   Izhikevich2007   3 dt/C, 4 k, 5 vr, 6 vt, 7 dt a, 8 b, 9 d, 10 c_slope, 11 u_max, 12 b_above, 13 v_switch, 14 cubic,
+#                    15 v_cubic, 16 I_e
 def _rows(*rows) -> np.ndarray:
     """Return the table (rows,) if every entry is a number, else (rows, n)."""
     return np.stack(np.broadcast_arrays(*rows)).astype(np.float64)
@@ -163,6 +181,8 @@ class _Leaky(_Neurons):
     def _leaky_rows(self, dt, conductance):
         drop = self.V_th - self.V_reset if self.soft_reset else 0.0
         ends = (self.V_th, 0.0, self.V_reset)
+        if self.kind == 2:
+            _demand_steps(dt, tau_m=self.tau_m)
         if conductance or self.kind == 2:
             self._refuse_noise("conductance synapses: its exact step is that of a constant leak")
             g_L = self.C_m / self.tau_m
@@ -183,7 +203,7 @@ class LIF(_Leaky):
     The default integrator is exact for any dt, while no spike falls into a step: propagators of the membrane and of
     current synapses, and the exact Ornstein-Uhlenbeck step of the noise. With a conductance synapse it becomes
     exponential Euler (conductances frozen over the step). ``integrator="euler"`` is forward Euler for v and for the
-    synaptic states, as Brian2's ``method="euler"``.
+    synaptic states, as Brian2's ``method="euler"``; no time constant may then be shorter than dt.
 
     Parameters
     ----------
@@ -311,6 +331,7 @@ class ALIF(_Leaky):
         dt = as_positive_float("dt", dt)
         v_th, _, *leaky = self._leaky_rows(dt, conductance)
         if self.kind == 2:
+            _demand_steps(dt, tau_w=self.tau_w, tau_theta=self.tau_theta)
             d_w, d_theta = dt / self.tau_w, dt / self.tau_theta
         else:
             d_w, d_theta = -np.expm1(-dt / self.tau_w), -np.expm1(-dt / self.tau_theta)
@@ -344,14 +365,15 @@ class AdEx(_Neurons):
     V_reset : float or array, shape (n,)
         Reset (mV), below V_cut.
     V_cut : float or array, shape (n,), optional
-        Potential that counts as a spike (mV); V_T + 5 Delta_T if not given.
+        Potential that counts as a spike (mV); V_T + 5 Delta_T if not given. It is kept as a number: give None again
+        where `dataclasses.replace` changes V_T or Delta_T.
     t_ref : float or array, shape (n,)
         Refractory time of v (ms), at least 0, a whole number of steps; w moves on meanwhile.
     I_e : float or array, shape (n,)
         Constant current (pA).
     integrator : {"euler", "exponential_euler"}
-        Forward Euler, the scheme of the published scripts, or exact decay of leak and w with the exponential term and
-        the currents frozen over the step.
+        Forward Euler, the scheme of the published scripts, for dt up to C_m / g_L and tau_w, or exact decay of leak
+        and w with the exponential term and the currents frozen over the step.
 
     Raises
     ------
@@ -407,9 +429,11 @@ class AdEx(_Neurons):
     def coefficients(self, dt: float, conductance: bool) -> np.ndarray:
         """Return the coefficients of one step of `dt` (ms) as a table (12,) or (12, n)."""
         dt = as_positive_float("dt", dt)
-        gained = dt / self.tau_w if self.kind == 5 else -np.expm1(-dt / self.tau_w)
+        if self.kind == 5:
+            _demand_steps(dt, **{"C_m / g_L": self.C_m / self.g_L, "tau_w": self.tau_w})
+        d_w = dt / self.tau_w if self.kind == 5 else -np.expm1(-dt / self.tau_w)
         membrane = (dt / self.C_m, self.g_L, self.E_L, self.V_T, self.Delta_T)
-        return _rows(self.V_cut, 0.0, self.V_reset, *membrane, self.a, gained, self.b, self.I_e)
+        return _rows(self.V_cut, 0.0, self.V_reset, *membrane, self.a, d_w, self.b, self.I_e)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -39,18 +39,21 @@ class Replay:
 
 
 class PoissonSpikes(InOrder):
-    """Bernoulli(p_i) spikes, drawn in blocks of a fixed number of steps and cut to what is asked for.
+    """Bernoulli(p) spikes, drawn in blocks of a fixed number of steps and cut to what is asked for.
 
-    Units are put together by octaves of p: in an octave all units spike with its largest p, found by geometric gaps,
-    and a spike of unit i is kept with probability p_i / p, at least one half.
+    Units are put together by octaves of their largest p: in an octave all units spike with the largest of all, found by
+    geometric gaps, and a spike of unit i is kept with probability p_i / p. Probabilities (T, n) or (T, 1) change every
+    ``bins[0]`` steps; `window` is the first step and the one after the last, or None.
     """
 
-    def __init__(self, p, rng, first, last):
-        self.rng, self.end, self.last = rng, first, last
-        octave = np.frexp(p)[1]
-        members = [np.flatnonzero((octave == o) & (p > 0)) for o in np.unique(octave)]
-        self.octaves = [(ids, p[ids].max(), p[ids]) for ids in members if ids.size]
-        self.size = int(np.clip(_BLOCK / max(p.sum(), 1e-300), 1, _BLOCK))
+    def __init__(self, p, n, rng, *, window, bins=(1, 0)):
+        self.rng, (self.end, self.last), self.bins = rng, window, bins
+        self.p = np.broadcast_to(p, (len(p), n))
+        least, most = (np.broadcast_to(end, n) for end in (p.min(axis=0), p.max(axis=0)))
+        octave = np.frexp(most)[1]
+        members = [np.flatnonzero((octave == o) & (most > 0)) for o in np.unique(octave)]
+        self.octaves = [(ids, most[ids].max(), least[ids].min()) for ids in members if ids.size]
+        self.size = int(np.clip(_BLOCK / max(most.sum(), 1e-300), 1, _BLOCK))
         self.rest = np.empty(0, np.int64), np.empty(0, np.uint32)
 
     def take(self, k0, k1):
@@ -66,7 +69,6 @@ class PoissonSpikes(InOrder):
 
     def _block(self):
         steps, ids = (np.concatenate(part) for part in zip(*map(self._spikes, self.octaves), strict=True))
-        steps += self.end
         self.end += self.size
         if len(self.octaves) > 1:
             order = np.lexsort((ids, steps))
@@ -75,23 +77,30 @@ class PoissonSpikes(InOrder):
         return steps[:stop], ids[:stop].astype(np.uint32)
 
     def _spikes(self, octave):
-        ids, p, each = octave
-        steps, unit = np.divmod(successes(self.rng, self.size * ids.size, p), ids.size)
-        if each.min() < p:
-            kept = self.rng.random(unit.size) * p < each[unit]
-            steps, unit = steps[kept], unit[kept]
-        return steps, ids[unit]
+        units, most, least = octave
+        steps, ids = np.divmod(successes(self.rng, self.size * units.size, most), units.size)
+        steps, ids = steps + self.end, units[ids]
+        if least < most:
+            every, shift = self.bins
+            row = np.minimum((steps + shift) // every, len(self.p) - 1)
+            kept = self.rng.random(ids.size) * most < self.p[row, ids]
+            steps, ids = steps[kept], ids[kept]
+        return steps, ids
 
 
 class Table:
-    """rows[k] from steps[k] to steps[k + 1]; 0 before steps[0], the last row after it."""
+    """rows[k] from steps[k] to steps[k + 1]; 0 before steps[0] and from step `end` on, if there is one."""
 
-    def __init__(self, steps, rows):
-        self.steps, self.rows = steps, np.vstack([np.zeros_like(rows[:1]), rows])
+    def __init__(self, steps, rows, end=np.inf):
+        self.steps, self.rows, self.end = steps, rows, end
 
     def take(self, k0, k1):
         """Return the current of steps k0 <= k < k1."""
-        return self.rows[np.searchsorted(self.steps, np.arange(k0, k1), side="right")]
+        k = np.arange(k0, k1)
+        at = np.searchsorted(self.steps, k, side="right") - 1
+        current = self.rows[np.maximum(at, 0)]
+        current[(at < 0) | (k >= self.end)] = 0.0
+        return current
 
 
 class Ramp:
@@ -120,8 +129,9 @@ class OrnsteinUhlenbeck(InOrder):
         """Return the current of steps k0 <= k < k1."""
         self._move(k0, k1)
         noise = self.rng.standard_normal((k1 - k0, self.mean.size))
-        noise[: k0 == 0] *= self.scale_of_first
-        noise[int(k0 == 0) :] *= self.kick
+        n_first = 1 if k0 == 0 else 0
+        noise[:n_first] *= self.scale_of_first
+        noise[n_first:] *= self.kick
         _relax(self.x, self.decay, noise)
         noise += self.mean
         return noise

@@ -15,6 +15,7 @@ from math import exp, expm1, log1p
 import numpy as np
 
 from penstock.checks import as_finite_array, as_finite_float, as_int, as_positive_float
+from penstock.spiking.values import as_numbers
 
 __all__ = ["Alpha", "Delta", "DoubleExponential", "Exponential", "Pulse", "TsodyksMarkram"]
 
@@ -114,7 +115,7 @@ class Exponential:
 
     def decay(self, dt, euler=False):
         """Return (0, d_g, 0) of a step of `dt` (ms): ``g <- g - d_g g``, exact or by Euler's rule."""
-        return 0.0, dt / self.tau if euler else -expm1(-dt / self.tau), 0.0
+        return 0.0, _euler_part(self, dt, self.tau) if euler else -expm1(-dt / self.tau), 0.0
 
     def effect(self, dt, tau_m, C_m):
         """Return (0, c_g): mV gained in a step of `dt` (ms) per pA of g at its start, as `tau_m` (ms), `C_m` (pF)."""
@@ -138,9 +139,10 @@ class _Cascade:
 
     def decay(self, dt, euler=False):
         """Return (d_x, d_g, k) of a step of `dt` (ms): ``g <- g - d_g g + k x``, then ``x <- x - d_x x``."""
-        rise, fall = dt / self.tau_rise, dt / self.tau_decay
         if euler:
+            rise, fall = (_euler_part(self, dt, tau) for tau in (self.tau_rise, self.tau_decay))
             return fall, rise, rise
+        rise, fall = dt / self.tau_rise, dt / self.tau_decay
         return -expm1(-fall), -expm1(-rise), rise * float(_difference(-rise, -fall))
 
     def effect(self, dt, tau_m, C_m):
@@ -263,10 +265,10 @@ class TsodyksMarkram:
     def __post_init__(self):
         for field in ("U", "tau_rec", "tau_fac"):
             value = getattr(self, field)
+            if value is None or isinstance(value, bool | np.bool_ | type):
+                raise TypeError(f"{field} must be a number, an array or a law, got {value!r}")
             if not callable(value):
-                if value is None or isinstance(value, bool | np.bool_):
-                    raise TypeError(f"{field} must be a number, an array or a law, got {value!r}")
-                value = _in_range(field, np.array(as_finite_array(field, value, ndim=(0, 1))))
+                value = _in_range(field, np.array(as_numbers(field, value)))
                 value.flags.writeable = False
                 object.__setattr__(self, field, value if value.ndim else float(value))
 
@@ -339,6 +341,16 @@ def _in_range(field, value):
     if field != "U" and (value < 0).any():
         raise ValueError(f"{field} must be at least 0 ms, got {value[value < 0].flat[0]}")
     return value
+
+
+def _euler_part(synapse, dt, tau):
+    """Return the part lost in a step of Euler's rule, which turns into an alternation of signs for longer steps."""
+    if dt > tau:
+        raise ValueError(
+            f"dt must be at most the time constants of a synapse on neurons with integrator='euler', "
+            f"got dt={dt:g} ms and {synapse!r}"
+        )
+    return dt / tau
 
 
 def _check(synapse, *time_constants):

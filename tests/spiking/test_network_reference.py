@@ -443,8 +443,6 @@ def build(groups, projections, nest, seed=0):
             continue
         names = [field.name for field in fields(MODELS[p.model]) if hasattr(p.number, field.name)]
         numbers = {name: getattr(p.number, name) for name in names}
-        if p.model == "AdEx":
-            del numbers["sigma"]
         if p.scalar:
             numbers = {name: float(value[0]) for name, value in numbers.items()}
         if p.model in ("LIF", "ALIF"):
@@ -506,7 +504,7 @@ def compare(net, groups, projections):
             for name, values in p.state.items():
                 assert_allclose(net.get(net.groups[at], name), values, atol=1e-8, rtol=1e-9)
             for receptor in net.populations[at].receptors:
-                x, g = p.synaptic[receptor.synapse]
+                _, g = p.synaptic[receptor.synapse]
                 assert_allclose(net.get(net.groups[at], receptor.name), g, atol=1e-10 * (1 + np.abs(g).max()), rtol=0)
     return sum(map(len, twin.spikes[:-1]))
 
