@@ -26,7 +26,7 @@ CHUNK = 2**20
 
 
 def save(thing, path) -> None:
-    """Write a system, readout or estimator to one file.
+    """Write a system, readout, estimator, record or result to one file.
 
     The file is a zip archive of plain `.npy` arrays and a member `header.json`: format version, what the object is made
     of, and dtype, shape and SHA-256 of every array. ``numpy.load(path)["W"]`` reads an array without penstock. The same
@@ -35,17 +35,18 @@ def save(thing, path) -> None:
 
     Parameters
     ----------
-    thing : System, Readout or estimator
-        Anything of penstock that is made of arrays, numbers and penstock's own functions; an estimator keeps what it
-        has learned. Classes of your own must be dataclasses, or derive from `penstock.params.Parameters`.
+    thing : System, Readout, estimator, record or result
+        Anything of penstock that is made of arrays, numbers and penstock's own functions: of a spiking network its
+        neurons, synapses and inputs, and what a run recorded; an estimator keeps what it has learned. Classes of your
+        own must be dataclasses, or derive from `penstock.params.Parameters`.
     path : str or os.PathLike
         Where to write, exactly so: no suffix is added.
 
     Raises
     ------
     TypeError
-        If a part cannot be stored, such as a function of yours (`Map`, `Flow`) or a PyTorch module; the message names
-        it and what to do. Nothing is written then.
+        If a part cannot be stored, such as a function of yours (`Map`, `Flow`), a PyTorch module or a spiking `Network`
+        as a whole; the message names it and what to do. Nothing is written then.
     OSError
         If the file cannot be written.
 
@@ -69,11 +70,11 @@ def save(thing, path) -> None:
     """
     path = os.path.realpath(os.fsdecode(path))  # a link stays one
     if isinstance(thing, type):
-        raise TypeError(f"thing must be a System, Readout or estimator, got the class {thing.__name__}")
+        raise TypeError(f"thing must be a System, Readout, estimator or record, got the class {thing.__name__}")
     encoder = Encoder()
     tree = encoder.node(thing)
     if not (isinstance(tree, dict) and "type" in tree):
-        raise TypeError(f"thing must be a System, Readout or estimator, got {thing!r:.200}")
+        raise TypeError(f"thing must be a System, Readout, estimator or record, got {thing!r:.200}")
     temporary = os.path.join(os.path.dirname(path), f".penstock-{uuid4().hex}.tmp")
     try:
         with open(temporary, "xb") as file:
@@ -89,7 +90,7 @@ def save(thing, path) -> None:
 
 
 def load(path, *, types: Iterable[type] = ()):
-    """Return the system, readout or estimator that `save` wrote, the same to the last bit.
+    """Return what `save` wrote, the same to the last bit.
 
     Nothing in the file is run or imported: it names classes and functions of penstock, which are looked up among the
     public ones, and their constructors check the arrays as always.
@@ -103,7 +104,7 @@ def load(path, *, types: Iterable[type] = ()):
 
     Returns
     -------
-    System, Readout or estimator
+    System, Readout, estimator, record or result
 
     Raises
     ------

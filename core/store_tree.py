@@ -8,6 +8,7 @@ first key    value
 float        "nan", "inf" or "-inf"
 tuple        list of the parts
 dict         JSON object with the values
+pairs        a dict whose keys are tuples of texts: list of [list of texts, value]
 slice        [start, stop, step]
 scalar       bytes of a NumPy number in hexadecimal; beside it `dtype`
 dtype        text of a NumPy dtype
@@ -117,8 +118,15 @@ class Encoder:
     def _each(self, values: dict, where):
         for key in values:
             if type(key) is not str:
-                raise TypeError(f"{_text(where)} must have texts for keys to be stored, got {key!r}")
+                raise TypeError(
+                    f"{_text(where)} must have texts, or tuples of them, for keys to be stored, got {key!r}"
+                )
         return {key: self.node(part, (*where, key)) for key, part in values.items()}
+
+    def _dict(self, values: dict, where):
+        if not values or not all(type(key) is tuple and all(type(text) is str for text in key) for key in values):
+            return {"dict": self._each(values, where)}
+        return {"pairs": [[list(key), self.node(part, (*where, "_".join(key)))] for key, part in values.items()]}
 
     def _csr(self, matrix, where):
         stored = int(matrix.indptr[-1])
@@ -178,8 +186,10 @@ class Encoder:
         name = public_name(kind) if is_record(kind) else None
         private = package == "penstock" and hasattr(sys.modules.get(kind.__module__), kind.__name__)
         if name is None and (private or not is_record(kind)):
-            remedy = "classes of yours must be dataclasses, or derive from penstock.params.Parameters"
-            raise TypeError(f"{_text(where)} is a {kind.__name__} and cannot be stored: {_remedy(kind, remedy)}")
+            ours = "save the records that it is made of or that it returns, and build it again from them"
+            yours = "classes of yours must be dataclasses, or derive from penstock.params.Parameters"
+            remedy = ours if package == "penstock" else _remedy(kind, yours)
+            raise TypeError(f"{_text(where)} is a {kind.__name__} and cannot be stored: {remedy}")
         return {"type": name or kind.__name__}
 
 
@@ -223,7 +233,7 @@ _ENCODERS: dict[type, Callable] = {
     float: lambda encoder, value, where: value if math.isfinite(value) else {"float": repr(value)},
     list: Encoder._row,
     tuple: lambda encoder, value, where: {"tuple": encoder._row(value, where)},
-    dict: lambda encoder, value, where: {"dict": encoder._each(value, where)},
+    dict: Encoder._dict,
     slice: lambda encoder, value, where: {"slice": encoder._row((value.start, value.stop, value.step), where)},
     np.ndarray: lambda encoder, value, where: {"array": encoder._array(value, where)},
     csr_array: Encoder._csr,
@@ -265,6 +275,15 @@ class Decoder:
 
     def _each(self, nodes: dict, where):
         return {key: self.value(part, (*where, key)) for key, part in _as(dict, nodes, where).items()}
+
+    def _pairs(self, node, where):
+        made: dict[tuple[str, ...], Any] = {}
+        for pair in _as(list, node["pairs"], where):
+            texts = pair[0] if type(pair) is list and len(pair) == 2 else None
+            if type(texts) is not list or not all(type(text) is str for text in texts) or tuple(texts) in made:
+                raise ValueError(f"{_text(where)} must be pairs of a list of texts, each another, and a value")
+            made[tuple(texts)] = self.value(pair[1], (*where, "_".join(texts)))
+        return made
 
     def _csr(self, node, where):
         rows, columns = (_as(int, side, where) for side in _as(list, node["csr"], where))
@@ -397,6 +416,7 @@ _DECODERS: dict[Any, tuple[Callable, tuple[str, ...]]] = {
     "float": (lambda decoder, node, where: _among(NOT_FINITE, node["float"], where), ()),
     "tuple": (lambda decoder, node, where: tuple(decoder._row(node["tuple"], where)), ()),
     "dict": (lambda decoder, node, where: decoder._each(node["dict"], where), ()),
+    "pairs": (Decoder._pairs, ()),
     "slice": (_as_slice, ()),
     "scalar": (lambda decoder, node, where: _as_scalar(node, where), ("dtype",)),
     "dtype": (lambda decoder, node, where: _as_dtype(node["dtype"], where), ()),

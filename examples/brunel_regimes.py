@@ -5,8 +5,10 @@ gives dashed (bottom). With weak inhibition all neurons fire in one or two volle
 inhibition and drive they fire irregularly while the population oscillates fast (SI fast); at moderate drive the
 asynchronous irregular state is left (AI), the one for which the theory is meant; near threshold the population
 oscillates slowly (SI slow).
-Intervals are more regular than the theory says: it takes the input as Poisson, but its sources are as regular as the
-neurons themselves.
+The theory gives the rate of the asynchronous state to 1 %, but not how irregular its intervals are (CV): it takes the
+input of a neuron as Poisson, while the sources are as regular as the neuron itself and their sums lack slow
+fluctuations (see `BrunelRates`; B. Dummer, S. Wieland, B. Lindner, Front. Comput. Neurosci. 8, 104, 2014). In the
+synchronous states it is not meant to hold. CVs need many intervals: windows of a few of them leave the long ones out.
 
 After N. Brunel, J. Comput. Neurosci. 8, 183 (2000), Fig. 8, model A in steps of 0.1 ms.
 """
@@ -32,10 +34,10 @@ class Regime(NamedTuple):
 
 
 REGIMES = {
-    "SR": Regime(3.0, 2.0, 200.0, 50.0),
-    "SI fast": Regime(6.0, 4.0, 400.0, 100.0),
-    "AI": Regime(5.0, 2.0, 500.0, 200.0),
-    "SI slow": Regime(4.5, 0.9, 1000.0, 400.0),
+    "SR": Regime(3.0, 2.0, 160.0, 50.0),
+    "SI fast": Regime(6.0, 4.0, 900.0, 100.0),
+    "AI": Regime(5.0, 2.0, 1100.0, 200.0),
+    "SI slow": Regime(4.5, 0.9, 4100.0, 400.0),
 }
 SETTLED = 100.0  # ms
 MIN_INTERVALS = 4  # of a neuron whose irregularity counts

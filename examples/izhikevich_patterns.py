@@ -50,8 +50,8 @@ def draw_panel(ax, trace):
         ax.plot(trace.t[after], 20 * (trace.v[after] - trace.v[after].mean()) - 10, color="0.5", linewidth=1)
         ax.text(0.97, 0.97, "20 times", transform=ax.transAxes, fontsize=11, color="0.4", va="top", ha="right")
     pattern, current = trace.pattern, trace.pattern.input
-    ax.set_title(pattern.name, fontsize=15, pad=3)
-    ax.set(xlabel="", ylabel="", xticks=[], yticks=[], ylim=(-125, 45))
+    ax.set_title(pattern.name, fontsize=14, pad=3)
+    ax.set(xlabel="", ylabel="", xticks=[], yticks=[], ylim=(-125, 55))
     unit = "pA" if pattern in IZHIKEVICH_2007.values() else "mV/ms"
     span = f"{current.max():g}" if current.min() == current.max() else f"{current.min():g} to {current.max():.3g}"
     ax.set_xlabel(f"{pattern.duration:g} ms, {span} {unit}", fontsize=12, labelpad=2)

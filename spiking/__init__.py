@@ -1,13 +1,12 @@
 """Spiking populations in compiled loops: neurons, synapses, networks, spike trains, mean-field theory, Brian2 beside.
 
-Units: ms, mV, pA, nS, pF, Hz.
+Units: ms, mV, pA, nS, pF, Hz. Laws for weights, delays and initial values: ``from penstock import Normal, Uniform``.
 """
 
 from penstock.spiking.brian import BrianComparison, BrianNetwork, FirstDifference, compare_with_brian2, to_brian2
 from penstock.spiking.brunel_model import BrunelRates, brunel, brunel_rates
 from penstock.spiking.canonical import (
     izhikevich_2003,
-    potjans_diesmann,
     vogels_abbott_coba,
     vogels_abbott_cuba,
     vogels_abbott_edges,
@@ -36,6 +35,7 @@ from penstock.spiking.inputs import (
     StepCurrent,
 )
 from penstock.spiking.mean_field import MeanField, lif_rate, mean_field_rates, siegert_cv, siegert_rate
+from penstock.spiking.microcircuit import potjans_diesmann
 from penstock.spiking.network import Group, Network, Projection
 from penstock.spiking.neurons import ALIF, LIF, AdEx, Izhikevich, Izhikevich2007
 from penstock.spiking.population_statistics import (

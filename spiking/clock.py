@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from penstock.checks import as_finite_array, as_finite_float
+from penstock.checks import as_finite_float
+from penstock.spiking.values import as_numbers
 
 __all__ = ["steps_of", "steps_of_each"]
 
@@ -18,9 +19,7 @@ def steps_of(name: str, duration, dt: float, minimum: int = 0) -> int:
 
 def steps_of_each(name: str, durations, dt: float, minimum: int = 0) -> np.ndarray:
     """Return durations (ms) as int64 numbers of steps of `dt` (ms), each at least `minimum`."""
-    given, durations = durations, as_finite_array(name, durations)
-    if np.asarray(given).dtype == np.bool_:
-        raise TypeError(f"{name} must be a time in ms, got {given!r}")
+    durations = as_numbers(name, durations)
     steps = np.rint(durations / dt)
     least = durations / dt < minimum - _OFF_GRID
     if least.any():

@@ -201,10 +201,14 @@ class Connector:
         """Return the diagonal of pairs to leave out."""
         return None if self.self_connections else diagonal
 
+    def n_loops(self, n_pre: int, n_post: int, diagonal: int | None) -> int:
+        """Return how many self-connections are left out."""
+        diagonal = self.excluded(diagonal)
+        return 0 if diagonal is None else max(0, min(n_pre, n_post - diagonal) - max(0, -diagonal))
+
     def n_pairs(self, n_pre: int, n_post: int, diagonal: int | None) -> int:
         """Return how many pairs of neurons may be connected."""
-        diagonal = self.excluded(diagonal)
-        return n_pre * n_post - (0 if diagonal is None else _length(n_pre, n_post, diagonal))
+        return n_pre * n_post - self.n_loops(n_pre, n_post, diagonal)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -270,8 +274,7 @@ class FixedInDegree(Connector):
 
     def expected(self, n_pre: int, n_post: int, diagonal: int | None = None) -> float:
         """Return the number of synapses."""
-        diagonal = self.excluded(diagonal)
-        loops = diagonal is not None and _length(n_pre, n_post, diagonal) > 0
+        loops = self.n_loops(n_pre, n_post, diagonal) > 0
         _enough("sources", self.k, n_pre - loops, n_post)
         return float(self.k * n_post)
 
@@ -290,8 +293,7 @@ class FixedOutDegree(Connector):
 
     def expected(self, n_pre: int, n_post: int, diagonal: int | None = None) -> float:
         """Return the number of synapses."""
-        diagonal = self.excluded(diagonal)
-        loops = diagonal is not None and _length(n_pre, n_post, diagonal) > 0
+        loops = self.n_loops(n_pre, n_post, diagonal) > 0
         _enough("targets", self.k, n_post - loops, n_pre)
         return float(self.k * n_pre)
 
@@ -397,11 +399,6 @@ class SmallWorld(Connector):
 
 
 _CHUNK = 2**17  # synapses, or pairs of neurons, drawn at once
-
-
-def _length(n_pre, n_post, diagonal):
-    """Return the number of pairs on a diagonal of the (n_pre, n_post) matrix."""
-    return max(0, min(n_pre, n_post - diagonal) - max(0, -diagonal))
 
 
 # Checks

@@ -88,9 +88,9 @@ def _choose(rng, n, own, stamp, mark, out):
             if not excluded:
                 out[np.uint32(left)] = candidate
     if excluded:
-        for candidate in range(np.uint32(n)):
-            if mark[candidate] != stamp:
-                out[np.uint32(left)] = candidate
+        for rest in range(np.uint32(n)):
+            if mark[rest] != stamp:
+                out[np.uint32(left)] = rest
                 left += 1
 
 

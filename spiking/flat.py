@@ -51,7 +51,8 @@ def _lay_out_populations(populations, dt, nest):
     table = np.zeros((len(populations), K.POPULATION_COLUMNS), np.int64)
     table[:, [K.Z, K.THETA, K.CURRENT, K.NOISE, K.EVENTS]] = -1
     size = sum(_padded(a.size) for p in populations for a in p.states.values())
-    state, coef, receptors = np.zeros(size), [], []
+    state, coef = np.zeros(size), []
+    receptors: list[np.ndarray] = []
     ready = np.zeros(sum(p.n for p in populations))  # steps, as numbers that compare fast with those beside them
     hold = np.zeros_like(ready)
     at_state = at_coef = first = 0

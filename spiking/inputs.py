@@ -113,7 +113,7 @@ class PoissonGroup:
     >>> steps.size / 100  # the rate in 1 s
     19.77
     >>> t = np.arange(0.0, 1000.0)
-    >>> PoissonGroup(100, 20 * (1 + np.sin(2 * np.pi * t / 250)), dt_rate=1.0)  # 4 Hz, for 1 s
+    >>> PoissonGroup(100, 20 * (1 + np.sin(2 * np.pi * t / 200)), dt_rate=1.0)  # a wave of 5 Hz, for 1 s
     PoissonGroup(n=100, rate=0..40 Hz, dt_rate=1)
     """
 
@@ -399,7 +399,9 @@ def _as_parameter(name, value):
 def _as_rate(name, value, n=None):
     value = _as_parameter(name, value)
     if np.ndim(value) and n not in (None, value.size):
-        raise ValueError(f"{name} must be a number or have shape ({n},), got {value.shape}")
+        raise ValueError(
+            f"{name} must be a number or have shape ({n},), got {value.shape}; give dt_rate if it changes with time"
+        )
     if np.min(value, initial=0.0) < 0:
         raise ValueError(f"{name} must be at least 0 Hz, got {np.min(value):g}")
     return value

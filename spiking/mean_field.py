@@ -29,7 +29,8 @@ class MeanField(NamedTuple):
         Mean (mV) of the free membrane potential and its noise (mV; the standard deviation of the free potential is
         sigma / sqrt(2)).
     cv : array, shape (K,)
-        Coefficient of variation of the inter-spike intervals by `siegert_cv`, which takes the noise as white.
+        Coefficient of variation of the inter-spike intervals by `siegert_cv`, whose input is white: Poisson sources. In
+        a network that fires regularly, intervals are more regular than this (see `BrunelRates`).
     residual : float
         Largest difference (Hz) between a rate and what its input would make the neuron fire at.
     converged : bool
@@ -42,6 +43,19 @@ class MeanField(NamedTuple):
     cv: np.ndarray
     residual: float
     converged: bool
+
+    def plot(self, ax=None, *, names=None):
+        """Draw the rate (Hz) and interval CV of every population, called by `names`; return the matplotlib axes."""
+        from penstock.spiking.plots import plot_mean_field
+
+        return plot_mean_field(self, ax, names=names)
+
+    def __repr__(self):
+        rows = zip(self.rates, self.mu, self.sigma, self.cv, strict=True)
+        lines = [f"  {i:<4}{r:10.4g}{m:10.4g}{s:10.4g}{c:8.3f}" for i, (r, m, s, c) in enumerate(rows)]
+        state = "converged" if self.converged else "not converged"
+        header = f"  {'':<4}{'rate, Hz':>10}{'mu, mV':>10}{'sigma, mV':>10}{'CV':>8}"
+        return "\n".join([f"MeanField: {state}, residual {self.residual:.2g} Hz", header, *lines])
 
 
 def lif_rate(mu, *, tau_m, V_th, V_reset, t_ref):
@@ -108,6 +122,8 @@ def siegert_rate(mu, sigma, *, tau_m, V_th, V_reset, t_ref, tau_syn=0.0, dt=None
     dt : float, optional
         Time step in ms of a simulation that tests the threshold once per step. It misses some crossings, as if the
         threshold lay higher by ``0.5826 sigma sqrt(dt / tau_m)``. White noise only: it cannot be given with `tau_syn`.
+        A `Network` with the timing "brian2" holds the potential for ``t_ref / dt - 1`` steps: give ``t_ref - dt`` to
+        compare with it, but `t_ref` itself for the timing "nest", which holds it for ``t_ref / dt``.
 
     Returns
     -------

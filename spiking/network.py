@@ -1,159 +1,23 @@
 """Build a spiking network from populations, synapses and inputs, and run it in one compiled loop."""
 
 import os
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from inspect import isfunction
 from typing import Any
 
 import numpy as np
 
-from penstock.checks import as_finite_array, as_positive_float, generators, seed_sequence
+from penstock.checks import as_positive_float, generators, seed_sequence
 from penstock.spiking import kernels as K
 from penstock.spiking.clock import steps_of, steps_of_each
-from penstock.spiking.connectors import Edges
 from penstock.spiking.flat import Flat, flatten
+from penstock.spiking.group import Group, Population, whole
+from penstock.spiking.projection import Projection, arrange, checked
 from penstock.spiking.recording import Recorder, Recording, record_run
+from penstock.spiking.values import as_numbers
 
 __all__ = ["Group", "Network", "Projection"]
-
-
-@dataclass(eq=False)
-class Population:
-    """What the network keeps of a population: its model, its states and the receptors that synapses gave it."""
-
-    name: str
-    model: Any
-    network: "Network"
-    seed: np.random.SeedSequence
-    states: dict[str, np.ndarray] = field(default_factory=dict)
-    initial: dict[str, np.ndarray] = field(default_factory=dict)
-    receptors: list = field(default_factory=list)
-    ready: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    place: dict[str, int] = field(default_factory=dict)  # of each state in the flat array
-    first: int = 0  # number of its first unit among all units
-
-    @property
-    def n(self) -> int:
-        return self.model.n
-
-    @property
-    def is_source(self) -> bool:
-        return not hasattr(self.model, "coefficients")
-
-    @property
-    def noisy(self) -> bool:
-        return bool(np.any(getattr(self.model, "sigma", 0.0)))
-
-
-@dataclass(frozen=True)
-class Receptor:
-    """A synapse on a population, and the name of its state there."""
-
-    synapse: Any
-    name: str
-
-
-class Group:
-    """Name a population of a network, or some of its units: ``group[:100]`` is a group too.
-
-    Networks make groups; users only pass them on.
-    """
-
-    def __init__(self, population: Population, units: np.ndarray):
-        self.population, self.units = population, units
-
-    def __len__(self):
-        return self.units.size
-
-    def __getitem__(self, index) -> "Group":
-        if isinstance(index, int | np.integer) and not isinstance(index, bool):
-            index = [index]
-        try:
-            units = self.units[index]
-        except IndexError as error:
-            raise IndexError(f"group {self.name!r} has {len(self)} units: {error}") from None
-        if units.ndim != 1 or units.size == 0 or np.unique(units).size != units.size:
-            raise ValueError(f"a part of group {self.name!r} must hold units, each once, got {index!r}")
-        return Group(self.population, units)
-
-    def __repr__(self):
-        part = "" if len(self) == self.population.n else f", {len(self)} of {self.population.n} units"
-        return f"Group({self.name!r}, {type(self.model).__name__}{part or f', {len(self)} units'})"
-
-    @property
-    def name(self) -> str:
-        """Name of the population."""
-        return self.population.name
-
-    @property
-    def model(self):
-        """The record of the population's neurons or of its source."""
-        return self.population.model
-
-    @property
-    def start(self) -> int:
-        """First unit of the group within its population."""
-        return int(self.units[0])
-
-    @property
-    def whole(self) -> bool:
-        """Whether the group is its whole population, in order."""
-        return len(self) == self.population.n and self.is_range
-
-    @property
-    def is_range(self) -> bool:
-        """Whether the units follow one another."""
-        return bool(np.all(np.diff(self.units.astype(np.int64)) == 1))
-
-
-@dataclass(eq=False, repr=False)
-class Projection:
-    """The synapses from one group to another, kept by source; within a source those of the longest delay stand first.
-
-    ``edges()`` lists them; ``weights`` may be set between two runs.
-    """
-
-    pre: Group
-    post: Group
-    synapse: Any
-    state_name: str
-    dt: float
-    pointers: np.ndarray  # (n_pre * n_delays + 1,) into targets
-    targets: np.ndarray
-    given_weights: np.ndarray  # one for all, or one each
-    delay_steps: np.ndarray  # the different delays, longest first
-    short_term: np.ndarray | None  # (6, n): U, dt/tau_rec, dt/tau_fac, R, u, step of the last spike
-    since: int  # the first step whose spikes it carries
-
-    def __len__(self):
-        return self.targets.size
-
-    def __repr__(self):
-        delays = np.unique(self.delay_steps) * self.dt
-        span = f"{delays[0]:g}" if delays.size == 1 else f"{delays[0]:g} to {delays[-1]:g}" if delays.size else "no"
-        return f"Projection({self.pre.name} -> {self.post.name}, {len(self)} synapses, {self.synapse}, delay {span} ms)"
-
-    @property
-    def weights(self) -> np.ndarray:
-        """Weight of each synapse, in the order of ``edges()``: mV, pA or nS, as the synapse has it."""
-        return np.broadcast_to(self.given_weights, self.targets.shape).copy()
-
-    @weights.setter
-    def weights(self, values):
-        values = _as_numbers("weights", values)
-        if values.size not in (1, len(self)):
-            raise ValueError(f"weights must be one number or one for each of {len(self)} synapses, got {values.size}")
-        self.given_weights = np.array(values).reshape(-1)
-        self.pre.population.network._changed()
-
-    def edges(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Return source and target (units of ``pre`` and ``post``), weight and delay (ms) of every synapse."""
-        if not len(self):
-            return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
-        runs = np.diff(self.pointers.astype(np.int64)).reshape(len(self.pre), -1)
-        pre = np.repeat(np.arange(len(self.pre)), runs.sum(1))
-        delays = np.repeat(np.broadcast_to(self.delay_steps * self.dt, runs.shape).ravel(), runs.ravel())
-        return pre, self.targets.astype(np.int64), self.weights, delays
 
 
 @dataclass(frozen=True)
@@ -188,7 +52,8 @@ class Network:
         The order of operations.
     seed : int or SeedSequence
         Source of everything random: connections, weights, initial values, noise. Each object draws from a stream of
-        its own, so that adding a recorder or an input changes no other number.
+        its own, by the order in which they are made: one more at the end, or a recorder anywhere, changes no other
+        number.
 
     References
     ----------
@@ -213,6 +78,7 @@ class Network:
             raise ValueError(f'timing must be "brian2" or "nest", got {timing!r}')
         self.timing = timing
         self._seeds = seed_sequence(seed)
+        self._n_seeds = 0  # given away
         self.step = 0
         self.populations: list[Population] = []
         self.projections: list[Projection] = []
@@ -238,7 +104,7 @@ class Network:
     @property
     def groups(self) -> list[Group]:
         """The whole populations, in the order they were added."""
-        return [_whole(p) for p in self.populations]
+        return [whole(p) for p in self.populations]
 
     # ------------------------------------------------------------------------------------------------------ building
     def add(self, model, name: str | None = None, **initial) -> Group:
@@ -251,7 +117,8 @@ class Network:
         name : str, optional
             Name in recordings; ``"group0"``, … if not given.
         **initial : float, array (n,) or law
-            Initial values of states (``v=…`` in mV); those of the model where not given.
+            Initial values of states (``v=…`` in mV); those of the model where not given. The u of an `Izhikevich`
+            follows the v that is given: u = b v.
         """
         if isinstance(model, type) or not (hasattr(model, "coefficients") or hasattr(model, "stream")):
             raise TypeError(f"model must be a population of neurons or a source of spikes, got {model!r}")
@@ -262,29 +129,24 @@ class Network:
             raise TypeError(f"name must be a text, got {name!r}")
         if name in [p.name for p in self.populations]:
             raise ValueError(f"name must be new in the network, got {name!r} again")
-        population = Population(name, model, self, self._spawn())
-        if not population.is_source:
-            steps_of_each(f"t_ref of {name!r}", model.t_ref, self.dt)
-            model.coefficients(self.dt, False)
-            for variable, value in model.initial().items():
-                self._give(population, variable, value, initial=True)
-        else:
-            model.stream(
-                self.dt, generators(population.seed, 1)[0], int(self.timing == "nest")
-            )  # what does not fit says so
-        population.ready = np.zeros(population.n)
-        self._check_memory(8 * population.n * (2 + len(population.states)), f"population {name!r}")
+        with self._all_or_nothing():
+            population = Population(name, model, self, self._spawn())
+            defaults = {} if population.is_source else model.initial()
+            self._check_memory(8 * model.n * (2 + 2 * len(defaults)), f"population {name!r}")
+            if population.is_source:  # what does not fit says so
+                model.stream(self.dt, generators(population.seed, 1)[0], int(self.timing == "nest"))
+            else:
+                steps_of_each(f"t_ref of {name!r}", model.t_ref, self.dt)
+                model.coefficients(self.dt, False)
+            _know(name, defaults, initial)
+            given = {variable: self._drawn(variable, value, model.n) for variable, value in initial.items()}
+        if "v" in given:
+            defaults |= model.following(given["v"])
+        for variable, value in (defaults | given).items():
+            population.write(variable, value)
         self.populations.append(population)
-        group = _whole(population)
-        try:
-            self._know(group, initial)
-            for variable, value in initial.items():
-                self._give(population, variable, value, initial=True)
-        except Exception:
-            self.populations.pop()
-            raise
         self._changed()
-        return group
+        return whole(population)
 
     def connect(
         self, pre: Group, post: Group, synapse, connector, *, weight=None, delay=None, short_term=None
@@ -327,78 +189,29 @@ class Network:
             raise TypeError(f"connector must be probability(…), all_to_all() and the like, got {connector!r}")
         if short_term is not None and (isinstance(short_term, type) or not hasattr(short_term, "draw")):
             raise TypeError(f"short_term must be TsodyksMarkram(…) or None, got {short_term!r}")
-        rng_edges, rng_values = generators(self._spawn(), 2)
-        self._check_building(connector, pre, post, weight, delay, short_term)
+        self._check_synapses(connector, pre, post, weight, delay, short_term)
         diagonal = pre.start - post.start if pre.population is post.population else None
-        edges = _checked(connector(len(pre), len(post), rng_edges, diagonal), len(pre), len(post))
-        projection = self._project(pre, post, synapse, edges, weight, delay, short_term, rng_values)
-        self.projections.append(projection)
+        with self._all_or_nothing():
+            rng_edges, rng_values = generators(self._spawn(), 2)
+            edges = checked(connector(len(pre), len(post), rng_edges, diagonal), len(pre), len(post))
+            least = int(self.timing == "nest")
+            synapses = arrange(
+                edges, weight=weight, delay=delay, short_term=short_term, dt=self.dt, least=least, rng=rng_values
+            )
+            longest = int(max(synapses.delay_steps, default=0))
+            self._check_memory(self._ring(longest), f"spikes on their way to {post.name!r}")
+            state_name = post.population.receptor(synapse, self.dt)
+        self.projections.append(Projection(pre, post, synapse, state_name, self.dt, *synapses, since=self.step))
         self._changed()
-        return projection
+        return self.projections[-1]
 
-    def _check_building(self, connector, pre, post, weight, delay, short_term):
+    def _check_synapses(self, connector, pre, post, weight, delay, short_term):
+        """Refuse more synapses than fit in memory, if the connector knows how many it will make."""
         if hasattr(connector, "expected"):
             each = 4 + 8 * (callable(weight) or np.ndim(weight) > 0) + 24 * (callable(delay) or np.ndim(delay) > 0)
             each += 48 * (short_term is not None)
             expected = connector.expected(len(pre), len(post))
             self._check_memory(int(expected * each), f"about {expected:.3g} synapses {pre.name!r} -> {post.name!r}")
-
-    def _project(self, pre, post, synapse, edges: Edges, weight, delay, short_term, rng) -> Projection:
-        n = edges.targets.size
-        if n >= 2**32:
-            raise ValueError(f"a projection must have fewer than 2^32 synapses, got {n}; split the group")
-        weights = _weights(weight, edges.weights, n, rng)
-        steps = self._delays(delay, edges.delays, n, rng)
-        plastic = None if short_term is None else _short_term(short_term, n, self.dt, rng)
-        pointers, targets = edges.indptr.astype(np.uint32), edges.targets
-        distinct = np.unique(steps)[::-1] if n else np.zeros(0, np.int64)
-        if distinct.size > 1:
-            rank = np.searchsorted(-distinct, -steps)
-            rows = np.repeat(np.arange(len(pre)), np.diff(edges.indptr.astype(np.int64)))
-            key = rows * distinct.size + rank
-            order = np.argsort(key, kind="stable")
-            counts = np.bincount(key, minlength=len(pre) * distinct.size)
-            pointers = np.concatenate([[0], np.cumsum(counts)]).astype(np.uint32)
-            targets = targets[order]
-            weights = weights[order] if weights.size > 1 else weights
-            plastic = None if plastic is None else plastic[:, order]
-        self._check_memory(self._ring(int(distinct[0]) if n else 0), f"spikes on their way to {post.name!r}")
-        name = self._receptor(post.population, synapse)
-        return Projection(pre, post, synapse, name, self.dt, pointers, targets, weights, distinct, plastic, self.step)
-
-    def _delays(self, delay, brought, n, rng):
-        least = int(self.timing == "nest")
-        if delay is None:
-            delay = least * self.dt if brought is None else brought
-        elif brought is not None:
-            raise ValueError("delay must be None: the connector brings delays of its own")
-        if callable(delay):
-            drawn = as_finite_array("delay", delay(rng, n))
-            delay = np.maximum(np.floor(drawn / self.dt + 0.5), least) * self.dt
-        steps = steps_of_each("delay", delay, self.dt, least)
-        if steps.shape not in ((), (n,)):
-            raise ValueError(f"delay must be one number or one for each of {n} synapses, got shape {steps.shape}")
-        return steps if steps.ndim else steps.reshape(1)
-
-    def _receptor(self, population: Population, synapse) -> str:
-        """Return the name of the state that spikes of `synapse` change, made if it is new."""
-        if synapse.n_states == 0:
-            return "v"
-        for receptor in population.receptors:
-            if receptor.synapse == synapse:
-                return receptor.name + "_x" * (synapse.n_states == 2)
-        number = len(population.receptors) + 1
-        name = synapse.name or ("g" if number == 1 else f"g{number}")
-        new = [name, f"{name}_x"][: synapse.n_states]
-        taken = [state for state in new if state in population.states or state in ("spikes", "rate")]
-        if taken:
-            raise ValueError(f"name of {synapse!r} must be new in {population.name!r}, got {taken[0]!r} again")
-        if synapse.reversal is not None and not population.is_source:
-            population.model.coefficients(self.dt, True)  # a model that takes no conductances says so here
-        population.receptors.append(Receptor(synapse, name))
-        for state in new:
-            self._give(population, state, 0.0)
-        return new[-1]
 
     def stimulate(self, target: Group, drive) -> None:
         """Let a current (pA) or a `PoissonInput` act on the neurons of a group.
@@ -419,24 +232,30 @@ class Network:
             raise TypeError(f"drive must be a current or a PoissonInput, got {drive!r}")
         if hasattr(drive, "n"):
             raise TypeError(f"{drive!r} is a source of spikes: net.add it, then net.connect it")
-        seed = self._spawn()
-        drive.stream(len(target), self.dt, generators(seed, 1)[0])  # what does not fit says so here
-        synapse = getattr(drive, "synapse", None)
-        name = None if synapse is None else self._receptor(target.population, synapse)
+        with self._all_or_nothing():
+            seed = self._spawn()
+            drive.stream(len(target), self.dt, generators(seed, 1)[0])  # what does not fit says so here
+            synapse = getattr(drive, "synapse", None)
+            name = None if synapse is None else target.population.receptor(synapse, self.dt)
         self.drives.append(Drive(target, drive, seed, name))
         self._changed()
 
     def set(self, group: Group, **values) -> None:
-        """Set states of a group: ``net.set(cells, v=Uniform(-60, -50), g=0.0)``; numbers, arrays (n,) or laws."""
+        """Set states of a group: ``net.set(cells, v=Uniform(-60, -50), g=0.0)``; numbers, arrays (n,) or laws.
+
+        Only these: no other state follows. Before the first run they are initial values, to which `reset` returns.
+        """
         self._own(group, "group")
-        self._know(group, values)
-        for name, value in values.items():
-            self._give(group.population, name, value, group.units)
+        _know(group.name, group.population.states, values)
+        with self._all_or_nothing():
+            drawn = {name: self._drawn(name, value, len(group)) for name, value in values.items()}
+        for name, value in drawn.items():
+            group.population.write(name, value, group.units, initial=self.step == 0)
 
     def get(self, group: Group, name: str) -> np.ndarray:
         """Return the present values of a state, one per unit of the group."""
         self._own(group, "group")
-        self._know(group, [name])
+        _know(group.name, group.population.states, [name])
         return group.population.states[name][group.units].copy()
 
     def record(self, group: Group, variable: str, every: float | None = None) -> None:
@@ -456,7 +275,7 @@ class Network:
         if not isinstance(variable, str):
             raise TypeError(f'variable must be a name such as "spikes" or "v", got {variable!r}')
         if variable not in ("spikes", "rate"):
-            self._know(group, [variable])
+            _know(group.name, group.population.states, [variable])
         if variable == "spikes":
             if every is not None:
                 raise ValueError(f"every must be None for spikes, which are all kept, got {every!r}")
@@ -539,7 +358,26 @@ class Network:
         return (longest + 1) * (4 * sum(p.n for p in self.populations) + 8 * len(self.populations))
 
     def _spawn(self) -> np.random.SeedSequence:
-        return self._seeds.spawn(1)[0]
+        key = (*self._seeds.spawn_key, self._n_seeds)
+        self._n_seeds += 1
+        return np.random.SeedSequence(self._seeds.entropy, spawn_key=key)
+
+    @contextmanager
+    def _all_or_nothing(self):
+        """Take back the seeds of a call that fails, so that the next one draws what it would have drawn without it."""
+        n_seeds = self._n_seeds
+        try:
+            yield
+        except BaseException:
+            self._n_seeds = n_seeds
+            raise
+
+    def _drawn(self, name, value, n) -> np.ndarray:
+        """Return a number, an array (n,) or the draws of a law."""
+        values = as_numbers(name, value(np.random.default_rng(self._spawn()), n) if callable(value) else value)
+        if values.size not in (1, n):
+            raise ValueError(f"{name} must be one number or one for each of {n} units, got {values.size}")
+        return values
 
     def _changed(self):
         """Forget the layout; the next run makes it anew and carries the spikes on their way over."""
@@ -550,28 +388,6 @@ class Network:
             raise TypeError(f"{name} must be a group that net.add returned, got {group!r}")
         if group.population.network is not self:
             raise ValueError(f"{name} must be a group of this network, got {group.name!r} of another one")
-
-    def _know(self, group, names):
-        states = group.population.states
-        for name in names:
-            if name not in states:
-                have = ", ".join(map(repr, states)) or "none"
-                raise ValueError(f"{group.name!r} has no state {name!r}; its states are {have}")
-
-    def _give(self, population, name, value, units=slice(None), initial=False):
-        """Write a number, an array or draws of a law into a state; at time 0 it is the initial value."""
-        n = population.n if isinstance(units, slice) else len(units)
-        if callable(value):
-            value = value(np.random.default_rng(self._spawn()), n)
-        value = _as_numbers(name, value)
-        if value.size not in (1, n):
-            raise ValueError(f"{name} must be one number or one for each of {n} units, got {value.size}")
-        if name not in population.states:
-            population.states[name] = np.zeros(population.n)
-            population.initial[name] = np.zeros(population.n)
-        population.states[name][units] = value
-        if initial or self.step == 0:
-            population.initial[name][units] = value
 
     def _check_idle(self):
         """Refuse what would run without any effect."""
@@ -621,50 +437,12 @@ def _moved(stream, step):
 _CONNECTOR_MAKERS = ("penstock.spiking.connectors", "penstock.spiking.edges")
 
 
-def _as_numbers(name, value) -> np.ndarray:
-    """Return a number or an array (n,) of numbers."""
-    values = as_finite_array(name, value, ndim=(0, 1))
-    if np.asarray(value).dtype == np.bool_:
-        raise TypeError(f"{name} must be numbers, got {value!r}")
-    return values
-
-
-def _checked(edges, n_pre, n_post) -> Edges:
-    """Return what a connector made if it is sound: the compiled run trusts it."""
-    if not isinstance(edges, Edges):
-        raise TypeError(f"connector must return penstock.spiking.Edges, got {type(edges).__name__}")
-    indptr, targets = np.asarray(edges.indptr), np.asarray(edges.targets)
-    if indptr.shape != (n_pre + 1,) or indptr[0] != 0 or (indptr[1:] < indptr[:-1]).any():
-        raise ValueError(f"connector must return an indptr of {n_pre + 1} numbers that ascend from 0")
-    if targets.shape != (int(indptr[-1]),) or (targets.size and not 0 <= targets.min() <= targets.max() < n_post):
-        raise ValueError(f"connector must return {int(indptr[-1])} targets in 0..{n_post - 1}")
-    if targets.size >= 2**32:
-        raise ValueError(f"connector must return fewer than 2^32 synapses, got {targets.size}; split the groups")
-    return edges._replace(targets=targets.astype(np.uint32, copy=False))
-
-
-def _whole(population) -> Group:
-    return Group(population, np.arange(population.n, dtype=np.uint32))
-
-
-def _weights(weight, brought, n, rng) -> np.ndarray:
-    if weight is None:
-        if brought is None:
-            raise ValueError("weight must be given: a number, one for each synapse, or a law such as Uniform(1, 2)")
-        weight = brought
-    elif brought is not None:
-        raise ValueError("weight must be None: the connector brings weights of its own")
-    values = _as_numbers("weight", weight(rng, n) if callable(weight) else weight)
-    if values.shape not in ((), (n,)):
-        raise ValueError(f"weight must be one number or one for each of {n} synapses, got shape {values.shape}")
-    return np.array(values).reshape(-1)
-
-
-def _short_term(rule, n, dt, rng) -> np.ndarray:
-    """Return the table of a Tsodyks-Markram rule: parameters per step, then the state before any spike."""
-    U, tau_rec, tau_fac = rule.draw(n, rng)
-    with np.errstate(divide="ignore"):
-        return np.array([U, dt / tau_rec, dt / tau_fac, np.ones(n), U, np.full(n, -1.0)])
+def _know(name, states, wanted):
+    """Raise unless a population has all states that are wanted."""
+    for state in wanted:
+        if state not in states:
+            have = ", ".join(map(repr, states)) or "none"
+            raise ValueError(f"{name!r} has no state {state!r}; its states are {have}")
 
 
 def _available_memory() -> int:

@@ -51,6 +51,10 @@ class _Neurons:
         """(tau_m, C_m) if the membrane is integrated exactly, None where the currents are frozen over the step."""
         return None
 
+    def following(self, v) -> dict:
+        """Return the initial values that follow from given potentials v: none here."""
+        return {}
+
 
 def _parameter(name, value, n):
     """Return a number as a float or an array (n,) read-only; infinity only where it switches a rule off."""
@@ -67,9 +71,9 @@ def _parameter(name, value, n):
 
 
 def _finite(name, value, n):
-    if np.ndim(value) == 0:
-        return as_finite_float(name, value[()] if isinstance(value, np.ndarray) else value)
-    return as_vector(name, as_numbers(name, value), n)
+    if isinstance(value, list | tuple) or np.ndim(value) > 0:
+        return as_vector(name, as_numbers(name, value), n)
+    return as_finite_float(name, value[()] if isinstance(value, np.ndarray) else value)
 
 
 def _same(value, default):
@@ -121,16 +125,17 @@ def _overlap(x, y):
     return np.exp(-np.minimum(x, y)) * np.where(gap == 0, 1.0, mean)
 
 
-# The rows of a model's table, as the kernels read them. Decays are given as the part lost in a step, 1 - exp(-dt/tau),
-# which keeps its digits where the step is short; tau_… is their time constant, and "else" Euler and conductances:
-#   all              0 threshold, 1 its slope on the second variable, 2 reset
-#   LIF, ALIF exact  3 part of v, 4 mV per pA, 5 mV of E_L and I_e, 6 mV of noise | else 3 g_L, 4 g_L E_L + I_e, 5 dt/C_m
-#   LIF, ALIF        7 drop of v at a soft reset, or 0
-#   ALIF             8 part of w, 9 mV taken per pA of w (exact), 10 b, 11 part of theta, 12 beta
-#   AdEx             3 dt/C_m, 4 g_L, 5 E_L, 6 V_T, 7 Delta_T, 8 a, 9 part of w, 10 b, 11 I_e
+# The rows of a model's table, as the kernels read them. Of a decay they hold d, the part lost in a step: dt / tau by
+# Euler's rule, else 1 - exp(-dt / tau), which keeps its digits however short the step.
+#   all models       0 threshold, 1 its slope on the second variable, 2 reset
+#   LIF, ALIF        exact: 3 d of v, 4 mV per pA, 5 mV of E_L and I_e, 6 mV of noise
+#                    Euler, or with conductances: 3 g_L, 4 g_L E_L + I_e, 5 dt / C_m, 6 nothing
+#                    7 drop at a soft reset or 0
+#   ALIF             8 d of w, 9 mV taken by each pA of w (exact), 10 b, 11 d of theta, 12 beta
+#   AdEx             3 dt / C_m, 4 g_L, 5 E_L, 6 V_T, 7 Delta_T, 8 a, 9 d of w, 10 b, 11 I_e
 #   Izhikevich       3 a, 4 b, 5 d, 6 p1, 7 p0, 8 v_u, 9 u_leak, 10 I_e, 11 dt
-#   Izhikevich2007   3 dt/C, 4 k, 5 vr, 6 vt, 7 dt a, 8 b, 9 d, 10 c_slope, 11 u_max, 12 b_above, 13 v_switch, 14 cubic,
-#                    15 v_cubic, 16 I_e
+#   Izhikevich2007   3 dt / C, 4 k, 5 vr, 6 vt, 7 dt a, 8 b, 9 d, 10 c_slope, 11 u_max, 12 b_above, 13 v_switch,
+#                    14 cubic, 15 v_cubic, 16 I_e
 def _rows(*rows) -> np.ndarray:
     """Return the table (rows,) if every entry is a number, else (rows, n)."""
     return np.stack(np.broadcast_arrays(*rows)).astype(np.float64)
@@ -520,7 +525,11 @@ class Izhikevich(_Neurons):
 
     def initial(self) -> dict:
         """Return the states at time 0: v = -65 mV, u = b v."""
-        return {"v": -65.0, "u": -65.0 * self.b}
+        return {"v": -65.0} | self.following(-65.0)
+
+    def following(self, v) -> dict:
+        """Return u = b v, its initial value where a network is given v only."""
+        return {"u": self.b * v}
 
     def coefficients(self, dt: float, conductance: bool) -> np.ndarray:
         """Return the coefficients of one step of `dt` (ms) as a table (12,) or (12, n)."""

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 
 __all__ = [
+    "plot_mean_field",
     "plot_power_spectrum",
     "plot_raster",
     "plot_rasters",
@@ -134,6 +135,20 @@ def plot_power_spectrum(spectrum, ax=None):
         ax.axhline(spectrum.poisson_level, color="0.3", linestyle="--", linewidth=1, label="independent Poisson trains")
     ax.set(xlabel="frequency (Hz)", ylabel="power of the rate (Hz²/Hz)")
     _legend_above(ax, ncols=2)
+    return ax
+
+
+def plot_mean_field(field, ax=None, *, names=None):
+    """Draw the rate of each population (Hz) as a bar, its interval CV beside it; return the axes."""
+    names = [str(number) for number in range(len(field.rates))] if names is None else list(names)
+    if len(names) != len(field.rates):
+        raise ValueError(f"names must be {len(field.rates)}, one per population, got {len(names)}")
+    ax = _axes(ax)
+    bars = ax.barh(names, field.rates)
+    ax.bar_label(bars, [f"CV {cv:.2f}" for cv in field.cv], padding=3, fontsize="small")
+    ax.invert_yaxis()
+    ax.margins(x=0.15)
+    ax.set(xlabel="rate (Hz)", ylabel="population")
     return ax
 
 

@@ -362,9 +362,8 @@ ADEX_2005 = Presets(
 
 
 def _adex(name, current, *, C_m, g_L, E_L, a, tau_w, b, V_reset):
-    shape = {"V_T": -50, "Delta_T": 2, "V_cut": 0}
-    neuron = AdEx(1, C_m=C_m, g_L=g_L, E_L=E_L, a=a, tau_w=tau_w, b=b, V_reset=V_reset, **shape)
-    return FiringPattern(name, neuron, current, 0.1, 600.0)
+    leak = AdEx(1, C_m=C_m, g_L=g_L, E_L=E_L, V_T=-50, Delta_T=2, V_cut=0, V_reset=V_reset)
+    return FiringPattern(name, replace(leak, a=a, tau_w=tau_w, b=b), current, 0.1, 600.0)
 
 
 ADEX_2008 = Presets(

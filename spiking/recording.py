@@ -58,6 +58,9 @@ class States(NamedTuple):
 class Rate(NamedTuple):
     """Rate of a group in bins.
 
+    A bin from a to b holds the spikes of the steps from a to b: of those labelled a <= t < b with ``timing="brian2"``,
+    a < t <= b with ``timing="nest"``, where a spike has the time of the end of its step.
+
     Parameters
     ----------
     times : array, shape (n_bins + 1,)
@@ -222,31 +225,25 @@ def _advance(net, steps: int, keeper: _Keeper) -> None:
         )  # fmt: skip
         keeper.spikes.append((log[1][: ends[1]].copy(), log[0][: ends[1]].astype(np.int64)))
         done = int(ends[0])
-    state = flat.neurons[0]
     if outcome == K.DIVERGED:
-        _raise_divergence(net, int(ends[2]), int(ends[3]) - 1, net.step + done)
-    if not np.isfinite(state).all():
-        _find_divergence(net, net.step + steps)
+        _raise_divergence(
+            net.populations[ends[2]], int(ends[3]) - 1, f"in step {net.step + done}", net.step + done, net.dt
+        )
+    if not np.isfinite(flat.neurons[0]).all():
+        p = next(p for p in net.populations if any(not np.isfinite(values).all() for values in p.states.values()))
+        finite = np.all([np.isfinite(values) for values in p.states.values()], axis=0)
+        _raise_divergence(p, int(np.argmin(finite)), f"before step {net.step + steps}", net.step + steps, net.dt)
     keeper.keep(net.step, steps, recorders[2], recorders[4])
     net.step += steps
 
 
-def _raise_divergence(net, population, unit, step):
-    p = net.populations[population]
+def _raise_divergence(p, unit, when, step, dt):
+    wrong = [name for name, values in p.states.items() if not np.isfinite(values[unit])]
+    verb = "is" if len(wrong) == 1 else "are"
     raise FloatingPointError(
-        f"{p.name!r}, unit {unit}: v is no longer finite in step {step} (t = {_ms(step, net.dt):g} ms); "
+        f"{p.name!r}, unit {unit}: {' and '.join(wrong)} {verb} no longer finite {when} (t = {_ms(step, dt):g} ms); "
         "a smaller dt or weaker input may help, net.reset() starts anew"
     )
-
-
-def _find_divergence(net, step):
-    for p in net.populations:
-        for name, values in p.states.items():
-            if not np.isfinite(values).all():
-                raise FloatingPointError(
-                    f"{p.name!r}, unit {int(np.argmin(np.isfinite(values)))}: {name} is no longer finite before step "
-                    f"{step} (t = {_ms(step, net.dt):g} ms); net.reset() starts anew"
-                )
 
 
 def _inputs(net, steps: int):
@@ -286,8 +283,7 @@ def _inputs(net, steps: int):
             blocks.append(np.broadcast_to(amounts, (steps, len(d.target))).ravel())
             at += steps * len(d.target)
     table = np.concatenate(blocks)
-    kicks = np.array(kicks, np.int64).reshape(-1, K.KICK_COLUMNS)
-    return kicks, table, np.concatenate(pointers), np.concatenate(ids)
+    return np.array(kicks, np.int64).reshape(-1, K.KICK_COLUMNS), table, np.concatenate(pointers), np.concatenate(ids)
 
 
 def _current(net, p, k, steps) -> np.ndarray | None:

@@ -216,6 +216,11 @@ IZHIKEVICH_2003 = ((7.32, 0.08), (6.71, 0.16), (7197, 70))
 # T. C. Potjans, M. Diesmann (2014): rates in Hz of L23E, L23I, .. L6I in the repository INM-6/microcircuit-PD14-model.
 PD14_RATES = (0.903, 2.965, 4.414, 5.876, 7.569, 8.633, 1.105, 7.829)
 PD14_N_NEURONS, PD14_N_SYNAPSES, PD14_IN_DEGREE = 77_169, 2.989e8, 3873
+# The same in the script of genn-team/genn, and of older ones for NEST and PyNN: what they compensate scaling with.
+PD14_RATES_GENN = (0.971, 2.868, 4.746, 5.396, 8.142, 9.078, 0.991, 7.523)
+# nest/nest-simulator, pynest/examples/Potjans_2014/reference_data: a tenth of neurons and in-degrees, one second after
+# 500 ms; number of spikes to 1 %, from the sizes of spike_recorder-7718-0.dat .. -7725-0.dat.
+PD14_TENTH_NEST = (0.436, 2.018, 3.936, 4.957, 5.719, 7.614, 0.831, 6.895)
 # RECOMPUTED with Brian2 on the synapses of scale 0.1, seed 1: rates over 4 s after 500 ms.
 PD14_TENTH_BRIAN2 = (0.477, 2.122, 3.953, 5.011, 6.744, 7.750, 0.857, 7.015)
 
@@ -265,6 +270,15 @@ FIGURE_SPIKES_2003 = {
     "CH": (15, (19.0, 20.75, 22.75, 25.0, 27.5, 30.5, 34.5, 82.0, ..., 146.25)),
     "TC": (4, (39.5, 53.5, 83.0, 120.25)),
     "RZ": (2, (62.75, 67.5)),
+}
+
+# RECOMPUTED with Brian2 2.10.1, its equations with units and its Euler scheme, step 0.1 ms: spike times (ms) of the
+# neurons of R. Brette, W. Gerstner (2005) under 1 nA from 20 to 120 ms, parameters of brian-team/brian2,
+# examples/frompapers/Brette_Gerstner_2005.py.
+ADEX_SPIKES_2005 = {
+    "regular spiking": (31.8, 45.5, 61.4, 80.1, 102.1),
+    "bursting": (32.0, 33.1, 37.9, 78.8, 80.2, 118.8, 120.4),
+    "fast spiking": (31.8, 43.8, 55.8, 67.9, 80.1, 92.3, 104.6, 117.0),
 }
 
 # RECOMPUTED: number of spikes with the figure's scheme, Euler, half-steps, and the figure's scheme at a 25th of dt.

@@ -26,6 +26,7 @@ import penstock
 from penstock import Map, Normal, Readout, SystemDefaults, load, save
 from penstock.params import Parameters
 from penstock.reservoirs import ESN, DeepESN, ModernHopfield, ResESN, Stack
+from penstock.spiking import LIF, Network
 from penstock.store import FORMAT
 from penstock.weights import ring, sparse
 
@@ -171,6 +172,7 @@ VALUES = st.recursive(
         st.lists(inner, max_size=4)
         | st.lists(inner, max_size=4).map(tuple)
         | st.dictionaries(st.text(max_size=5), inner, max_size=4)
+        | st.dictionaries(st.tuples(st.text(max_size=3), st.text(max_size=3)), inner, max_size=3)
         | st.builds(partial, st.just(sparse), inner, values=inner)
         | st.builds(Pair, inner, inner)
         | st.builds(Held, inner)
@@ -230,6 +232,22 @@ def test_arrays_that_are_not_contiguous_come_back_by_rows(tmp_path):
 def test_keys_that_clash_as_names_of_arrays_are_told_apart(tmp_path):
     value = {"a b": np.zeros(1), "a/b": np.ones(1), "": np.ones(2), "../../x": np.ones(3), "ä" * 300: np.zeros(2)}
     assert same(there_and_back(Held(value), tmp_path, Held).value, value)
+
+
+def test_what_a_spiking_run_recorded_comes_back(tmp_path):
+    net = Network(seed=0)
+    cells = net.add(LIF(5, I_e=np.linspace(300.0, 700.0, 5)), name="cells")
+    for variable in ("spikes", "rate", "v"):
+        net.record(cells, variable)
+    recording = net.run(50.0, progress=False)
+    again = there_and_back(recording, tmp_path)
+    assert recording.spikes["cells"].n_spikes > 5
+    assert np.array_equal(again.spikes["cells"].times, recording.spikes["cells"].times)
+    assert np.array_equal(again.spikes["cells"].ids, recording.spikes["cells"].ids)
+    assert np.array_equal(again.states["cells", "v"].values, recording.states["cells", "v"].values)
+    assert np.array_equal(again.rates["cells"].values, recording.rates["cells"].values)
+    with np.load(tmp_path / "x") as arrays:
+        assert np.array_equal(arrays["states.cells_v.values"], recording.states["cells", "v"].values)
 
 
 # --- what is learned ------------------------------------------------------------------------------------------------
@@ -320,7 +338,10 @@ REFUSED = {
     r"^value must hold numbers or texts to be stored, got dtype object.*astype\(str\)": np.array(["a", 1], object),
     r"^value must hold numbers or texts to be stored, got dtype datetime64": np.array(["2020-01-01"], "M8[D]"),
     r"^value must hold numbers or texts to be stored, got dtype \[": np.zeros(2, "f8,i4"),
-    r"^value must have texts for keys to be stored, got 1": {1: 2},
+    r"^value must have texts, or tuples of them, for keys to be stored, got 1": {1: 2},
+    r"^value must have texts, or tuples of them, for keys to be stored, got \('a', 1\)": {("a", 1): 2},
+    r"^value must have texts, or tuples of them, for keys to be stored, got \('a',\)": {"b": 1, ("a",): 2},
+    r"^value is a Network and cannot be stored: save the records that it is made of": Network(),
     r"^value is a set and": {1, 2},
     r"^value is a complex and": 1j,
     r"^value is a Generator and": np.random.default_rng(0),
@@ -340,7 +361,7 @@ def test_what_cannot_be_stored_is_named_and_nothing_written(message, tmp_path):
     "thing", [3, np.zeros(3), None, [ESN.random(3, seed=0)], penstock.tanh, ESN], ids=lambda x: type(x).__name__
 )
 def test_only_objects_are_saved(thing, tmp_path):
-    with pytest.raises(TypeError, match="thing must be a System, Readout or estimator"):
+    with pytest.raises(TypeError, match="thing must be a System, Readout, estimator or record"):
         save(thing, tmp_path / "x")
 
 
@@ -578,6 +599,15 @@ EDITS = {
     "Ridge does not learn 'fit'": lambda fields: fields.update(
         leak={"sklearn": "Ridge", "fields": {}, "learned": {"fit": {"name": "penstock.tanh"}}}
     ),
+    "leak must be pairs of a list of texts": lambda fields: fields.update(leak={"pairs": [["ab", 1]]}),
+    "leak must be pairs of a list of texts, each": lambda fields: fields.update(leak={"pairs": [[["a", []], 1]]}),
+    "leak must be pairs of a list of texts, each another": lambda fields: fields.update(
+        leak={"pairs": [[["a"], 1], [["a"], 2]]}
+    ),
+    "leak must be pairs of a list of texts, each another, and a value": lambda fields: fields.update(
+        leak={"pairs": [[["a"], 1, 2]]}
+    ),
+    "leak must be a JSON list": lambda fields: fields.update(leak={"pairs": {"a": 1}}),
     "pool_size of at most 1024": lambda fields: fields.update(
         leak={"seed": 1, "spawn_key": [], "pool_size": 10**9, "n_children_spawned": 0}
     ),
@@ -826,9 +856,9 @@ def test_a_system_given_to_an_estimator_is_stored_once(tmp_path):
 
 def test_every_public_record_can_be_named():
     """What cannot be found again by a public name cannot be saved."""
-    from penstock import public_names, reservoirs
+    from penstock import public_names, reservoirs, spiking
 
-    for room in (penstock, reservoirs):
+    for room in (penstock, reservoirs, spiking):
         for name in room.__all__:
             kind = getattr(room, name)
             if isinstance(kind, type) and public_names.is_record(kind):

@@ -6,6 +6,7 @@ import warnings
 from types import SimpleNamespace
 
 import numpy as np
+import published
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import quad
@@ -33,6 +34,7 @@ from penstock.spiking import (
     compare_with_brian2,
     izhikevich_2003,
     one_to_one,
+    potjans_diesmann,
     probability,
     to_brian2,
     vogels_abbott_coba,
@@ -102,7 +104,6 @@ SYNAPSES = {
     "pulse": [Pulse()],
     "delta": [Delta()],
     "tau_m": [Exponential(10.0), Alpha(10.0)],
-    "two": [Exponential(5.0, name="ge"), Exponential(12.0, name="gi")],
     "all currents": [Exponential(5.0), Alpha(3.0), DoubleExponential(1.0, 7.0), Pulse(), Delta()],
     "four currents": [Exponential(5.0), Alpha(3.0), DoubleExponential(7.0, 1.0), Pulse()],
     "conductances": [EXCITING, INHIBITING],
@@ -133,7 +134,6 @@ MORE_CASES = [
     ("LIF", "double", "brian2"),
     ("LIF", "all currents", "brian2"),
     ("LIF", "staged conductances", "nest"),
-    ("LIF of one kind", "two", "brian2"),
     ("LIF of one kind", "conductance and pulse", "brian2"),
     ("LIF soft", "exponential", "nest"),
     ("LIF noisy", "tau_m", "nest"),
@@ -275,14 +275,6 @@ def test_two_populations_share_receptors_and_delays_of_zero(brian2):
 
 
 @pytest.mark.brian
-@pytest.mark.slow
-def test_reference_graph_runs_in_brian2_as_published(brian2):
-    comparison = compare_with_brian2(vogels_abbott_cuba(1), 10.0, progress=False)
-    assert repr(comparison) == "BrianComparison(equal: 411 spikes in 10 ms)"
-    assert comparison.n_spikes_brian2 == 411
-
-
-@pytest.mark.brian
 def test_brian2_keeps_its_preferences_clock_and_random_numbers(brian2):
     net = small_network("LIF noisy", "pulse")
     brian2.prefs["codegen.target"] = "auto"
@@ -369,20 +361,18 @@ def test_to_brian2_returns_the_groups_by_name(brian2):
     assert_array_equal(theirs.weight, weights)
     assert_allclose(np.asarray(theirs.delay / brian2.ms), delays, rtol=1e-12)
     assert "cells: 40" in repr(built)
+    assert [synapses.pre.order for synapses in built.synapses] == [0, 1]  # sums are rounded in the order of ours
 
 
 # ---------------------------------------------------------------------------------------------- a second of model time
 @pytest.mark.brian
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("build", "published", "early"),
-    [(vogels_abbott_cuba, 23_293, 2_452), (vogels_abbott_coba, 78_629, 7_759)],
-    ids=["cuba", "coba"],
-)
-def test_benchmark_networks_of_4000_neurons_equal_brian2_over_a_second(brian2, build, published, early):
+@pytest.mark.parametrize("name", ["cuba", "coba"])
+def test_benchmark_networks_of_4000_neurons_equal_brian2_over_a_second(brian2, name):
+    build, known = {"cuba": (vogels_abbott_cuba, published.CUBA), "coba": (vogels_abbott_coba, published.COBA)}[name]
     comparison = compare_with_brian2(build(1), 1000.0, progress=False)
-    assert repr(comparison) == f"BrianComparison(equal: {published} spikes in 1000 ms)"
-    assert compare_with_brian2(build(1), 100.0, progress=False).n_spikes_brian2 == early
+    assert repr(comparison) == f"BrianComparison(equal: {known.n_spikes} spikes in 1000 ms)"
+    assert comparison.n_spikes_brian2 == known.n_spikes
 
 
 @pytest.mark.brian
@@ -395,9 +385,15 @@ def test_izhikevich_1000_equals_brian2_over_a_second(brian2, integrator):
 
 @pytest.mark.brian
 @pytest.mark.slow
-@pytest.mark.parametrize("timing", ["brian2", "nest"])
-def test_network_with_delays_of_a_tenth_to_ten_milliseconds_equals_brian2_over_a_second(brian2, timing):
-    net = Network(dt=0.1, timing=timing, seed=5)
+def test_microcircuit_of_7717_neurons_equals_brian2(brian2):
+    comparison = compare_with_brian2(potjans_diesmann(0.1, 1), 30.0, progress=False)
+    assert comparison.equal and comparison.n_spikes > 300
+
+
+@pytest.mark.brian
+@pytest.mark.slow
+def test_network_with_delays_of_a_tenth_to_ten_milliseconds_equals_brian2_over_a_second(brian2):
+    net = Network(dt=0.1, seed=5)
     exc = net.add(LIF(800, tau_m=20, C_m=200, E_L=-49, V_th=-50, V_reset=-60, t_ref=5), name="exc", v=uniform(-60, -50))
     inh = net.add(LIF(200, tau_m=20, C_m=200, E_L=-49, V_th=-50, V_reset=-60, t_ref=5), name="inh", v=uniform(-60, -50))
     for post in (exc, inh):
@@ -413,7 +409,7 @@ def test_network_with_delays_of_a_tenth_to_ten_milliseconds_equals_brian2_over_a
 
 @pytest.mark.brian
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(4))
 def test_networks_put_together_by_chance_equal_brian2(brian2, seed):
     # without the fast-spiking cell of 2007: driven hard, it makes 10 mV of 1e-13 mV in 50 ms, and of rounding as well
     rng = np.random.default_rng(seed)

@@ -149,15 +149,15 @@ def test_thalamic_noise_is_white_with_the_published_deviations():
 
 
 def test_full_microcircuit_has_the_published_numbers():
-    from penstock.spiking import canonical
+    from penstock.spiking import microcircuit
 
-    sizes = np.array([layer.n for layer in canonical._LAYERS.values()])
-    numbers = canonical._full_numbers()
+    sizes = np.array([layer.n for layer in microcircuit._LAYERS.values()])
+    numbers = microcircuit._full_numbers()
     assert sizes.sum() == published.PD14_N_NEURONS
     assert_allclose(numbers.sum(), published.PD14_N_SYNAPSES, rtol=2e-4)  # printed to 4 digits
     assert_allclose(numbers.sum() / sizes.sum(), published.PD14_IN_DEGREE, atol=0.5)
-    assert_allclose(canonical._WEIGHT, 87.8085, atol=5e-5)
-    assert_allclose(canonical._lost_current(canonical._full_weights(), numbers, 1.0), 0)
+    assert_allclose(microcircuit._WEIGHT, 87.8085, atol=5e-5)
+    assert_allclose(microcircuit._lost_current(microcircuit._full_weights(), numbers, 1.0), 0)
 
 
 def input_of(net, rates):
@@ -173,10 +173,13 @@ def input_of(net, rates):
     return np.array(list(mean.values())), np.array(list(power.values()))
 
 
-def test_scaling_keeps_mean_and_variance_of_every_input():
+@pytest.mark.parametrize("k_scale", [None, 0.3])
+def test_scaling_keeps_mean_and_variance_of_every_input(k_scale):
     rates = dict(zip(LAYERS, published.PD14_RATES, strict=True))
     full_mean, full_power = full_input(rates)
-    mean, power = input_of(potjans_diesmann(0.1, 0), rates)
+    net = potjans_diesmann(0.1, 0, k_scale=k_scale)
+    assert_allclose(sum(map(len, net.projections)), published.PD14_N_SYNAPSES * 0.1 * (k_scale or 0.1), rtol=1e-3)
+    mean, power = input_of(net, rates)
     # in-degrees come from rounded numbers of neurons (half of 106 at most), weights from 1e4 and more draws
     assert_allclose(mean, full_mean, rtol=0.01, atol=2.0)
     assert_allclose(power, full_power * np.array([1.01] * 8), rtol=0.02)  # 1 + 0.1²: the weights are spread
@@ -184,9 +187,9 @@ def test_scaling_keeps_mean_and_variance_of_every_input():
 
 def full_input(rates):
     """The same of the full network, from the tables of the paper and nothing else."""
-    from penstock.spiking import canonical
+    from penstock.spiking import microcircuit
 
-    table = canonical._LAYERS
+    table = microcircuit._LAYERS
     mean, power = [], []
     for post, layer in table.items():
         m, s = layer.n_external * 87.8085 * 8.0, layer.n_external * 87.8085**2 * 8.0 / 1.01
@@ -259,6 +262,9 @@ def test_seeds_are_not_negative(build):
         (lambda: potjans_diesmann("0.1", 1), TypeError, "scale must be a number"),
         (lambda: potjans_diesmann(True, 1), TypeError, "scale must be a number"),
         (lambda: potjans_diesmann(0.01, None), TypeError, "seed must be"),
+        (lambda: potjans_diesmann(0.01, 1, k_scale=0.0), ValueError, "k_scale must"),
+        (lambda: potjans_diesmann(0.01, 1, k_scale=2.0), ValueError, r"k_scale must lie in \(0, 1\], got 2"),
+        (lambda: potjans_diesmann(0.01, 1, k_scale="all"), TypeError, "k_scale must be a number"),
         (lambda: vogels_abbott_cuba(1, dt=0.3), ValueError, "t_ref"),
         (lambda: vogels_abbott_cuba(1, delay=0.25), ValueError, "delay"),
         (lambda: vogels_abbott_cuba(1, timing="genn"), ValueError, "timing must be"),
@@ -268,7 +274,7 @@ def test_seeds_are_not_negative(build):
         (lambda: izhikevich_2003(1, noise=np.full((10, 1000), np.nan)), ValueError, "noise must be finite"),
         (lambda: izhikevich_2003(1, noise="loud"), TypeError, "noise must hold real numbers"),
     ],
-    ids=range(14),
+    ids=range(17),
 )
 def test_bad_input_is_named(call, error, message):
     with pytest.raises(error, match=message):
@@ -294,11 +300,12 @@ def test_vogels_abbott_rates_and_irregularity_over_networks(name, n_networks, du
         spikes = {key: trains.between(200.0, duration) for key, trains in spikes_of(build(seed), duration).items()}
         for key, trains in spikes.items():
             found[key].append(trains.mean_rate)
-        # which neurons count is not stated; those with five intervals or more
+        # our definition: neurons with five intervals or more
         found["cv"].append(np.mean(np.concatenate([cv(t)[t.spike_counts > 5] for t in spikes.values()])))
     assert_means_agree(found["E"], known.exc, n_known)
     assert_means_agree(found["I"], known.inh, n_known)
-    assert_means_agree(found["cv"], known.cv, n_known)
+    # which neurons counted in the published mean is not known; from two to ten intervals at least, it moves by a tenth
+    assert_allclose(np.mean(found["cv"]), known.cv[0], rtol=0.1)
 
 
 @pytest.mark.slow
@@ -313,36 +320,45 @@ def test_izhikevich_rates_over_networks():
 
 
 MICROCIRCUIT = """
-import json, resource, numpy as np
+import json, resource, sys, numpy as np
 from penstock.spiking import potjans_diesmann
-net = potjans_diesmann(0.1, 1)
+net = potjans_diesmann(0.1, 1, k_scale=float(sys.argv[1]))
 for group in net.groups:
     net.record(group, "spikes")
 net.run(500.0, progress=False)
-rates = [t.rate(500.0) for t in net.run(6000.0, progress=False).spikes.values()]
+rates = [t.rate(500.0) for t in net.run(float(sys.argv[2]), progress=False).spikes.values()]
 memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print(json.dumps([np.mean(rates, axis=1).tolist(), (np.std(rates, axis=1, ddof=1) / 12**0.5).tolist(), memory]))
+errors = np.std(rates, axis=1, ddof=1) / len(rates[0]) ** 0.5
+print(json.dumps([np.mean(rates, axis=1).tolist(), errors.tolist(), memory]))
 """
 
 
-@pytest.mark.slow
-def test_microcircuit_of_a_tenth_fits_in_memory_and_fires_as_in_brian2():
-    done = subprocess.run([sys.executable, "-c", MICROCIRCUIT], capture_output=True, text=True, check=True)
+def tenth(k_scale, duration):
+    """Rates, their standard errors and the memory of a tenth of the microcircuit, run in a process of its own."""
+    command = [sys.executable, "-c", MICROCIRCUIT, str(k_scale), str(duration)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     rates, errors, memory = json.loads(done.stdout)
-    assert memory < 6e9
-    # ours over 6 s, Brian2's over 4 s: other draws of the input
-    error = np.array(errors) * np.sqrt(1 + 6 / 4)
-    assert np.all(np.abs(np.array(rates) - published.PD14_TENTH_BRIAN2) < 4 * error)
-    ratio = np.array(rates) / published.PD14_RATES
-    assert np.all((0.45 < ratio) & (ratio < 1.0))  # all somewhat below those of the full network, L23E by half
+    return np.array(rates), np.array(errors), memory
 
 
 @pytest.mark.slow
-def test_rates_of_the_microcircuit_approach_the_full_network_with_scale():
-    deviations = []
-    for scale in (0.1, 0.25):
-        net = potjans_diesmann(scale, 3)
-        spikes_of(net, 500.0)
-        rates = [trains.mean_rate for trains in spikes_of(net, 1500.0).values()]
-        deviations.append(np.abs(np.log(np.array(rates) / published.PD14_RATES)))
-    assert deviations[1].mean() < 0.7 * deviations[0].mean()
+def test_a_tenth_of_neurons_and_inputs_fires_as_in_brian2_and_in_nest():
+    rates, errors, _ = tenth(0.1, 6000.0)
+    # ours over 6 s, Brian2's over 4 s: other draws of the input
+    assert np.all(np.abs(rates - published.PD14_TENTH_BRIAN2) < 4 * errors * np.sqrt(1 + 6 / 4))
+    # NEST's over 1 s of another network: a standard error of a tenth of the lowest rate, and of L5E between networks
+    assert_allclose(rates, published.PD14_TENTH_NEST, rtol=0.25)
+
+
+@pytest.mark.slow
+def test_a_tenth_of_neurons_with_three_tenths_of_inputs_fires_in_the_stated_ranges():
+    rates, errors, memory = tenth(0.3, 4000.0)
+    stated = [
+        published.PD14_RATES,
+        published.PD14_RATES_GENN,
+        published.PD14_MEAN_FIELD_POISSON,
+        published.PD14_MEAN_FIELD_DC,
+    ]
+    assert np.all(np.min(stated, axis=0) - 2 * errors < rates)
+    assert np.all(rates < np.max(stated, axis=0) + 2 * errors)
+    assert memory < 6e9

@@ -52,6 +52,7 @@ SOURCES = {
     "given": SpikeSource(5, [4, 0, 2, 2], [0.5, 0.5, 2.0, 10.0]),
     "poisson": PoissonGroup(50, 300.0),
     "poisson of many rates": PoissonGroup(6, [0.0, 1.0, 30.0, 1000.0, 5000.0, 10000.0], start=0.3, stop=15.0),
+    "poisson of a changing rate": PoissonGroup(3, np.geomspace(1, 9999, 30).reshape(10, 3), dt_rate=1.5, start=0.3),
     "poisson, never": PoissonGroup(3, 0.0),
 }
 DRIVES = {
@@ -176,6 +177,29 @@ def test_rates_over_six_decades_are_those_given():
     assert abs(counts[rare].sum() - 20_000 * p[rare].sum()) < 5 * np.sqrt(20_000 * p[rare].sum())
 
 
+def test_rare_spikes_cost_little_beside_frequent_ones():
+    class Counting:
+        """A generator that counts its geometric draws."""
+
+        drawn = 0
+
+        def __init__(self):
+            self.rng = np.random.default_rng(0)
+
+        def geometric(self, p, size):
+            self.drawn += size
+            return self.rng.geometric(p, size)
+
+        def random(self, size):
+            return self.rng.random(size)
+
+    rng = Counting()
+    rates = np.append(5000.0, np.full(9999, 0.5))
+    found = PoissonGroup(10_000, rates).stream(DT, rng, 0).take(0, 10_000)[0].size
+    assert abs(found - 10_000 * rates.sum() * DT / 1000) < 5 * np.sqrt(found)
+    assert rng.drawn < 4 * found  # all at the highest rate would be 5000 times as many
+
+
 def test_poisson_spikes_stay_in_their_window():
     always = 10_000.0
     assert np.flatnonzero(spikes(PoissonGroup(1, always, start=0.5, stop=1.0), 20)).tolist() == [5, 6, 7, 8, 9]
@@ -189,8 +213,44 @@ def test_poisson_spikes_stay_in_their_window():
 
 def test_a_rate_above_one_spike_per_step_is_refused():
     assert spikes(PoissonGroup(2, 10_000.0), 10).all()
-    with pytest.raises(ValueError, match=r"rate must be at most 1000 / dt = 10000 Hz.*got 10001 Hz"):
-        PoissonGroup(2, [1.0, 10_001.0]).stream(DT, np.random.default_rng(0), 0)
+    for rates in (PoissonGroup(2, [1.0, 10_001.0]), PoissonGroup(2, [1.0, 10_001.0], dt_rate=1.0)):
+        with pytest.raises(ValueError, match=r"rate must be at most 1000 / dt = 10000 Hz.*got 10001 Hz"):
+            rates.stream(DT, np.random.default_rng(0), 0)
+    with pytest.raises(ValueError, match="dt_rate must be a whole number of steps of dt=0.1 ms, got 0.25 ms"):
+        PoissonGroup(2, [1.0], dt_rate=0.25).stream(DT, np.random.default_rng(0), 0)
+
+
+def test_a_changing_rate_holds_for_the_times_of_its_bin_and_is_0_after_the_last():
+    always = 10_000.0
+    turns = PoissonGroup(2, [[always, 0.0], [0.0, always], [always, always]], dt_rate=0.3)
+    wanted = np.repeat([[1, 0], [0, 1], [1, 1], [0, 0]], 3, axis=0)
+    assert (spikes(turns, 12) == wanted).all()
+    assert (spikes(turns, 11, shift=1) == wanted[1:]).all()  # labels are the ends of steps: the first is 0.1 ms
+    both = PoissonGroup(2, [always, 0.0, always], dt_rate=0.3, start=0.1, stop=0.7)
+    assert spikes(both, 12).T.tolist() == [[0, 1, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0]] * 2
+    late = PoissonGroup(1, [0.0, always], dt_rate=0.3, stop=9.0)
+    assert np.flatnonzero(spikes(late, 200)).tolist() == [3, 4, 5]
+
+
+@pytest.mark.parametrize("shape", [(2,), (2, 4)])
+def test_every_pattern_of_spikes_of_a_changing_rate_has_its_product_probability(shape):
+    p = np.array([[0.9, 0.3, 0.05, 0.28], [0.1, 0.45, 0.0, 0.9]]) if len(shape) == 2 else np.array([0.9, 0.15])
+    rates = np.tile(p * 10_000, (4000, 1) if len(shape) == 2 else 4000)
+    table = spikes(PoissonGroup(4, rates, dt_rate=0.5), 40_000)
+    patterns = np.array(list(itertools.product([0, 1], repeat=4)))
+    for bin, each in enumerate(np.broadcast_to(p.reshape(2, -1), (2, 4))):
+        here = table.reshape(-1, 2, 5, 4)[:, bin].reshape(-1, 4)
+        expected = len(here) * np.prod(np.where(patterns, each, 1 - each), axis=1)
+        seen = np.bincount(here @ [8, 4, 2, 1], minlength=16)
+        assert not seen[expected == 0].any()
+        assert fits(seen[expected > 0], expected[expected > 0])
+
+
+def test_a_rate_that_changes_to_itself_gives_the_bits_of_a_constant_one():
+    rate = np.array([5.0, 300.0, 4000.0])
+    constant, changing = PoissonGroup(3, rate), PoissonGroup(3, np.tile(rate, (7, 1)), dt_rate=30.0)
+    assert np.array_equal(spikes(constant, 2100), spikes(changing, 2100))
+    assert not spikes(changing, 3000)[2100:].any()
 
 
 # Currents
@@ -210,6 +270,14 @@ def test_ramp_current_is_the_straight_line_at_the_start_of_each_step():
         line = np.interp(t, [1.0, 3.0], [2.0, final])
         assert np.allclose(column, np.where(np.arange(50) < 10, 0.0, line), rtol=0, atol=1e-14)  # rounding of t
     assert (got[30:] == [10.0, -4.0]).all() and (got[10] == 2.0).all()
+
+
+def test_sampled_currents_are_not_copied_for_a_run():
+    for current, rows in (
+        (c, c.values if hasattr(c, "values") else c.amplitudes)
+        for c in (ArrayCurrent(np.ones((9, 2)), 0.1), StepCurrent([0.1, 0.2], np.ones((2, 2))))
+    ):
+        assert np.shares_memory(current.stream(2, DT, None).rows, rows)
 
 
 @settings(deadline=None, max_examples=25)
@@ -285,6 +353,29 @@ def test_counts_are_the_inverse_of_the_binomial_law(n_sources, p, seed):
     assert np.array_equal(got[clear], wanted[clear])
 
 
+def counts_of(u, n_sources, p):
+    """The counts that these uniform draws give."""
+
+    class Given:
+        def random(self, shape):
+            return np.broadcast_to(u, shape).copy()
+
+    return PoissonInput(n_sources, p * 10_000, 1.0, Delta()).stream(len(u), DT, Given()).take(0, 1)[0]
+
+
+def test_a_draw_on_a_step_of_the_cumulative_law_belongs_to_the_count_above():
+    # two sources of probability 1/2: the law is 1/4, 3/4, 1, all exact in binary
+    assert counts_of([0.0, 0.25 - 2**-53, 0.25, 0.75, 1 - 2**-53], 2, 0.5).tolist() == [0, 0, 1, 2, 2]
+
+
+@pytest.mark.parametrize(("n_sources", "p"), [(1600, 8e-4), (1000, 0.5), (10**6, 0.01), (20_000, 1e-7)])
+def test_the_rarest_draws_reach_the_tails_of_the_law(n_sources, p):
+    tail = np.array([1e-15, 1e-12, 1e-6])  # below, to the digits that 1 - u keeps above
+    law = scipy.stats.binom(n_sources, p)
+    assert counts_of(tail, n_sources, p).tolist() == law.ppf(tail).tolist()
+    assert counts_of(1 - tail[1:], n_sources, p).tolist() == law.isf(tail[1:]).tolist()
+
+
 @pytest.mark.parametrize(("n_sources", "rate"), [(1600, 8.0), (20, 5000.0), (100_000, 100.0)])
 def test_f34_counts_per_step_are_binomial(n_sources, rate):
     counts = drive(PoissonInput(n_sources, rate, 1.0, Delta()), 200, n=500)
@@ -355,18 +446,36 @@ def test_f11_campbell_moments_of_a_membrane_under_poisson_input():
         (lambda: PoissonGroup(3, 1.0, start=-1.0), ValueError, "start must be at least 0"),
         (lambda: PoissonGroup(3, 1.0, start=2.0, stop=2.0), ValueError, "stop must be above start=2 ms, got 2 ms"),
         (lambda: PoissonGroup(3, 1.0, stop="5"), TypeError, "stop must be a number"),
+        (lambda: PoissonGroup(3, True), TypeError, "rate must hold numbers, got booleans"),
+        (lambda: PoissonGroup(3, np.ones(5)), ValueError, "give dt_rate if it changes with time"),
+        (
+            lambda: PoissonGroup(3, 5.0, dt_rate=1.0),
+            ValueError,
+            r"rate must have shape \(T,\) or \(T, 3\) with dt_rate",
+        ),
+        (lambda: PoissonGroup(3, np.ones((5, 2)), dt_rate=1.0), ValueError, r"\(T, 3\) with dt_rate, got \(5, 2\)"),
+        (lambda: PoissonGroup(3, [], dt_rate=1.0), ValueError, r"with dt_rate, got \(0,\)"),
+        (lambda: PoissonGroup(3, [1.0, -2.0], dt_rate=1.0), ValueError, "rate must be at least 0 Hz, got -2"),
+        (lambda: PoissonGroup(3, [1.0, np.nan], dt_rate=1.0), ValueError, "rate must be finite"),
+        (lambda: PoissonGroup(3, [1.0], dt_rate=0.0), ValueError, "dt_rate must be above 0"),
+        (lambda: PoissonGroup(3, [1.0], dt_rate="1"), TypeError, "dt_rate must be a number"),
         (lambda: StepCurrent([], []), ValueError, "times must be at least 0 ms and increasing"),
         (lambda: StepCurrent([1.0, 1.0], [1.0, 2.0]), ValueError, "times must be at least 0 ms and increasing"),
         (lambda: StepCurrent([-1.0], [1.0]), ValueError, "times must be at least 0 ms"),
         (lambda: StepCurrent(1.0, 2.0), ValueError, "times must have 1 dimensions"),
         (lambda: StepCurrent([1.0], [1.0, 2.0]), ValueError, "amplitudes must have one row for each of the 1 times"),
         (lambda: StepCurrent([1.0], [np.inf]), ValueError, "amplitudes must be finite"),
+        (lambda: StepCurrent([1.0], [True]), TypeError, "amplitudes must hold numbers, got booleans"),
+        (lambda: SpikeSource(1, [0], [True]), TypeError, "times must hold numbers, got booleans"),
+        (lambda: ArrayCurrent([True, False], 1.0), TypeError, "values must hold numbers, got booleans"),
+        (lambda: PoissonInput(2, 1.0, True, Delta()), TypeError, "weight must hold numbers, got booleans"),
+        (lambda: PoissonInput(2, 1.0, 1.0, Exponential), TypeError, "synapse must be a synapse such as Delta"),
         (lambda: RampCurrent(2.0, 1.0, 5.0), ValueError, "stop must be above start=2 ms, got 1 ms"),
         (lambda: RampCurrent(0.0, 1.0, None), TypeError, "final must hold real numbers"),
         (lambda: RampCurrent(0.0, 1.0, 1.0, initial=np.nan), ValueError, "initial must be finite"),
         (lambda: ArrayCurrent([], 0.1), ValueError, "values must hold at least one value"),
         (lambda: ArrayCurrent(5.0, 0.1), ValueError, "values must have 1 or 2 dimensions"),
-        (lambda: ArrayCurrent([1.0], 0.0), ValueError, "dt_array must be above 0 ms"),
+        (lambda: ArrayCurrent([1.0], 0.0), ValueError, "dt_array must be above 0"),
         (lambda: ArrayCurrent([1.0], None), TypeError, "dt_array must be a number"),
         (lambda: OUCurrent(0.0, -1.0, 1.0), ValueError, "sigma must be at least 0 pA, got -1"),
         (lambda: OUCurrent(0.0, 1.0, 0.0), ValueError, "tau must be above 0 ms, got 0"),
@@ -421,6 +530,7 @@ def test_records_do_not_change_with_the_arrays_they_were_made_of():
 
 def test_texts_name_units():
     assert repr(PoissonGroup(3, [1.0, 2.0, 9.0])) == "PoissonGroup(n=3, rate=1..9 Hz)"
+    assert repr(PoissonGroup(3, [1.0, 9.0], dt_rate=0.5)) == "PoissonGroup(n=3, rate=1..9 Hz, dt_rate=0.5)"
     assert repr(OUCurrent(100, 20, 5)) == "OUCurrent(mean=100 pA, sigma=20 pA, tau=5 ms)"
     assert repr(StepCurrent([1.0], [5.0])) == "StepCurrent(times=[1.] ms, amplitudes=[5.] pA)"
 

@@ -3,6 +3,7 @@
 import mpmath
 import numpy as np
 import pytest
+import scipy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
@@ -130,10 +131,11 @@ def test_grid_correction_gives_the_monte_carlo_rate():
     assert_allclose(siegert_cv(15.0, 1.5**0.5, dt=0.1, **NEURON), 0.3101, atol=5e-5)
 
 
-def test_grid_correction_lifts_the_threshold():
+@pytest.mark.parametrize("mu", [-5.0, 14.0, 40.0])
+def test_grid_correction_lifts_the_threshold(mu):
     shift = -mpmath.zeta(0.5) / mpmath.sqrt(2 * mpmath.pi)
     lifted = NEURON | {"V_th": 15 + float(shift) * 1.2 * np.sqrt(0.05 / 10)}
-    assert_allclose(siegert_rate(14.0, 1.2, dt=0.05, **NEURON), siegert_rate(14.0, 1.2, **lifted), rtol=1e-12)
+    assert_allclose(siegert_rate(mu, 1.2, dt=0.05, **NEURON), siegert_rate(mu, 1.2, **lifted), rtol=1e-11)
 
 
 def test_coloured_noise_lifts_both_limits():
@@ -151,14 +153,14 @@ def test_interval_cv_matches_the_reference():
 
 @pytest.mark.parametrize("mu, sigma, V_reset", [(10.0, 8.0, 9.0), (20.0, 2.0, 10.0), (40.0, 3.0, 0.0)])
 def test_interval_cv_is_the_double_integral(mu, sigma, V_reset):
-    def integrand(x):
-        breaks = [-mpmath.inf, x - 10 / (abs(x) + 1), x - 1 / (abs(x) + 1), x]
-        return mpmath.exp(x**2) * mpmath.quad(lambda y: mpmath.exp(y**2) * mpmath.erfc(-y) ** 2, breaks)
+    def integrand(y, x):  # exp(x^2) exp(y^2) erfc(-y)^2, which vanishes 20 / (1 + |x|) below x
+        return np.exp(x**2 - y**2) * scipy.special.erfcx(-y) ** 2
 
-    integral = mpmath.quad(integrand, [(V_reset - mu) / sigma, (15.0 - mu) / sigma], maxdegree=4)
+    limits = (V_reset - mu) / sigma, (15.0 - mu) / sigma
+    integral, _ = scipy.integrate.dblquad(integrand, *limits, lambda x: x - 20 / (1 + abs(x)), lambda x: x)
     rate = float(exact_rate(mu, sigma, **NEURON | {"V_reset": V_reset})) / 1e3
-    expected = float(mpmath.sqrt(2 * mpmath.pi * integral)) * rate * 10.0
-    assert_allclose(siegert_cv(mu, sigma, **NEURON | {"V_reset": V_reset}), expected, rtol=1e-6)  # of this quadrature
+    expected = np.sqrt(2 * np.pi * integral) * rate * 10.0
+    assert_allclose(siegert_cv(mu, sigma, **NEURON | {"V_reset": V_reset}), expected, rtol=1e-7)  # of this quadrature
 
 
 def test_rare_spikes_are_a_poisson_process():
@@ -167,7 +169,7 @@ def test_rare_spikes_are_a_poisson_process():
 
 def test_weak_noise_makes_cv_proportional_to_it():
     """CV = rate tau sigma sqrt((1/(mu - V_th)^2 - 1/(mu - V_reset)^2) / 2), by linear noise around the free course."""
-    sigma = np.array([1e-4, 1e-8, 1e-40])
+    sigma = np.array([1e-4, 1e-6, 1e-8, 1e-40])
     slope = lif_rate(22.5, **NEURON) * 1e-3 * 10 * np.sqrt((1 / 7.5**2 - 1 / 22.5**2) / 2)
     assert_allclose(siegert_cv(22.5, sigma, **NEURON), slope * sigma, rtol=1e-8)
     assert siegert_cv(22.5, 0.0, **NEURON) == 0 and np.isnan(siegert_cv(15.0, 0.0, **NEURON))
@@ -251,6 +253,15 @@ def test_start_decides_between_two_states_of_strong_excitation():
 
     assert rate(0.0) < 1e-6
     assert_allclose(rate(400.0), 293.84, atol=0.01)
+    unstable = 17.34  # where the response crosses the diagonal from below
+    assert rate(unstable - 1.0) < 1e-6 and rate(unstable + 1.0) > 290
+
+
+def test_a_field_is_read_as_a_table_a_row_per_population():
+    field = mean_field_rates(np.zeros((2, 2)), np.zeros((2, 2)), E_L=[7.5, 22.5], **NEURON)
+    head, names, first, second = repr(field).splitlines()
+    assert head.startswith("MeanField: converged") and names.split() == "rate, Hz mu, mV sigma, mV CV".split()
+    assert first.split() == ["0", "0", "7.5", "0", "nan"] and second.split() == ["1", "77.01", "22.5", "0", "0.000"]
 
 
 # What is refused

@@ -11,10 +11,13 @@ from penstock import Uniform
 from penstock.spiking import (
     ALIF,
     LIF,
+    AdEx,
+    Alpha,
     ArrayCurrent,
     Delta,
     Exponential,
     Izhikevich,
+    Izhikevich2007,
     Network,
     OUCurrent,
     PoissonGroup,
@@ -336,6 +339,69 @@ def test_delays_must_fit(delay, words):
     assert not net.projections
 
 
+def test_failed_calls_draw_nothing():
+    """Laws, connectors and noise draw the same numbers whether or not a call failed before them."""
+
+    def build(fail):
+        net = Network(seed=9)
+
+        def failing(call):
+            if fail:
+                with pytest.raises((TypeError, ValueError, MemoryError)):
+                    call()
+
+        failing(lambda: net.add(LIF(4, **{**CELL, "t_ref": 0.05}), v=Uniform(-60.0, -50.0)))
+        failing(lambda: net.add(PoissonGroup(4, rate=1e6)))
+        failing(lambda: net.add(LIF(4, **CELL), v=Uniform(-60.0, -50.0), g=1.0))
+        failing(lambda: net.add(LIF(4, **CELL), v=lambda rng, size: np.full(size, np.nan)))
+        failing(lambda: net.add(LIF(10**15, **CELL), v=Uniform(-60.0, -50.0)))
+        cells = net.add(LIF(40, **CELL, sigma=3.0), name="cells", v=Uniform(-60.0, -50.0))
+        failing(lambda: net.set(cells, v=Uniform(-70.0, -50.0), g=1.0))
+        failing(lambda: net.set(cells, v=lambda rng, size: np.full(size, np.nan)))
+        for wrong in ({"weight": None}, {"delay": 0.05}, {"weight": lambda rng, size: np.zeros(3)}):
+            arguments = {"weight": Uniform(1.0, 2.0)} | wrong
+            failing(lambda a=arguments: net.connect(cells, cells, Exponential(5.0), probability(0.3), **a))
+        failing(lambda: net.connect(cells, cells, Exponential(5.0, name="v"), probability(0.3), weight=1.0))
+        failing(lambda: net.connect(cells, cells, Exponential(5.0, reversal=0.0), probability(0.3), weight=1.0))
+        net.connect(cells, cells, Exponential(5.0), probability(0.3), weight=Uniform(0.0, 50.0))
+        failing(lambda: net.stimulate(cells, PoissonInput(10, 1e6, 1.0, Delta())))
+        failing(lambda: net.stimulate(cells, PoissonInput(10, 10.0, 1.0, Exponential(5.0, name="v"))))
+        net.stimulate(cells, OUCurrent(100.0, 50.0, 5.0))
+        net.record(cells, "spikes")
+        return net, cells
+
+    (one, cells), (other, same) = build(False), build(True)
+    for mine, its in zip(one.projections[0].edges(), other.projections[0].edges(), strict=True):
+        assert_array_equal(mine, its)
+    assert_array_equal(one.get(cells, "v"), other.get(same, "v"))
+    same_spikes(one.run(50.0, progress=False), other.run(50.0, progress=False))
+    assert_array_equal(one.get(cells, "v"), other.get(same, "v"))
+    assert list(other.populations[0].states) == ["v", "g"] and len(other.projections) == len(other.drives) == 1
+
+
+def test_states_are_set_all_or_none():
+    net, cells = small()
+    before = net.get(cells, "v")
+    net.connect(cells, cells, Exponential(5.0), all_to_all(), weight=1.0)
+    with pytest.raises(ValueError, match="g must be finite"):
+        net.set(cells, v=0.0, g=np.nan)
+    assert_array_equal(net.get(cells, "v"), before)
+
+
+def test_the_recovery_of_izhikevich_neurons_starts_on_the_line_of_their_potential():
+    """u = b v, as the published scripts start; a u that is given is kept; setting v later leaves u as it is."""
+    net, b = Network(), np.array([0.2, 0.25, -0.1])
+    for v in (-70.0, [-60.0, -70.0, -80.0], Uniform(-80.0, -60.0)):
+        cells = net.add(Izhikevich(3, b=b), v=v)
+        assert_array_equal(net.get(cells, "u"), b * net.get(cells, "v"))
+    assert_array_equal(net.get(net.add(Izhikevich(3, b=b), v=-70.0, u=3.0), "u"), 3.0)
+    assert_array_equal(net.get(net.add(Izhikevich(3, b=b), u=3.0), "v"), -65.0)
+    net.set(cells, v=0.0)
+    assert net.get(cells, "u").max() > 5.0 and net.get(cells, "u").min() < -11.0
+    other = net.add(Izhikevich2007(3), v=-50.0)
+    assert_array_equal(net.get(other, "u"), 0.0)
+
+
 def test_what_the_connector_brings_is_not_given_twice():
     net, cells = small()
     with pytest.raises(ValueError, match="weight must be None: the connector brings weights of its own"):
@@ -371,6 +437,9 @@ def test_delays_of_a_law_are_rounded_half_up_as_in_brian2():
         Edges(np.array([0, 1], np.uint64), np.array([1], np.uint32)),  # too few sources
         Edges(np.array([0, 1, 2, 2, 2, 2], np.uint64), np.array([1], np.uint32)),  # a synapse too many
         Edges(np.array([0, 1, 0, 1, 1, 1], np.uint64), np.array([1], np.uint32)),  # backwards
+        Edges(np.array([0, 1, 1, 1, 1, 1], np.uint64), np.array([1.5])),  # between two targets
+        Edges(np.array([0, 0.5, 1, 1, 1, 1]), np.array([1], np.uint32)),
+        Edges(np.array([0, 1, 1, 1, 1, 1], np.uint64), np.array([-1])),
     ],
 )
 def test_a_connector_of_ones_own_that_errs_is_refused(edges):
@@ -431,6 +500,17 @@ def test_equal_synapses_share_a_state_and_others_have_their_own():
     for name in ("ampa", "v"):
         with pytest.raises(ValueError, match=f"name of .* must be new in 'cells', got '{name}' again"):
             net.connect(cells, cells, Exponential(3.0, name=name), all_to_all(), weight=1.0)
+
+
+def test_a_name_that_a_user_has_taken_is_left_out():
+    net, cells = small()
+    for synapse in (Exponential(1.0, name="g2"), Exponential(2.0), Alpha(3.0, name="g4"), Alpha(4.0), Alpha(5.0)):
+        net.connect(cells, cells, synapse, all_to_all(), weight=1.0)
+    assert [p.state_name for p in net.projections] == ["g2", "g3", "g4_x", "g5_x", "g6_x"]
+    other, cells = small()
+    for synapse in (Exponential(1.0, name="g2_x"), Alpha(2.0), Exponential(3.0)):
+        other.connect(cells, cells, synapse, all_to_all(), weight=1.0)
+    assert [p.state_name for p in other.projections] == ["g2_x", "g3_x", "g4"]
 
 
 @pytest.mark.parametrize("name", ["spikes", "rate"])
@@ -730,6 +810,42 @@ def test_weights_are_copies_and_must_fit():
     assert_array_equal(projection.weights, 5.0)
 
 
+@pytest.mark.parametrize("given", [10.0, [10.0, 20.0]])
+@pytest.mark.parametrize("timing", ["brian2", "nest"])
+def test_a_spike_acts_with_the_weight_at_its_arrival(given, timing):
+    net = Network(dt=0.1, timing=timing)
+    source = net.add(SpikeSource(2, [0, 1], [0.5, 0.5]))
+    cell = net.add(LIF(1, tau_m=1e9, C_m=1.0, E_L=0.0, V_th=1e6, V_reset=0.0), v=0.0)
+    projection = net.connect(source, cell, Delta(), all_to_all(), weight=given, delay=2.0)
+    net.run(1.0, progress=False)
+    for weights in (1.0, [3.0, 4.0], [5.0, 6.0]):
+        projection.weights = weights
+    net.run(2.0, progress=False)
+    assert_allclose(net.get(cell, "v"), 11.0, atol=1e-6)
+
+
+def test_weights_of_the_same_number_are_written_in_place():
+    """Setting them once a second must not copy millions of synapses: the layout of the network stays."""
+    net, cells = small()
+    projection = net.connect(cells, cells, Exponential(5.0), all_to_all(), weight=np.arange(20.0))
+    other = net.connect(cells, cells, Exponential(5.0), all_to_all(), weight=2.0)
+    net.run(1.0, progress=False)
+    layout = net._flat
+    projection.weights = np.arange(20.0)[::-1]
+    assert_array_equal(projection.edges()[2], np.arange(20.0)[::-1])
+    projection.weights = 3.0
+    other.weights = [4.0]
+    assert net._flat is layout
+    assert_array_equal(projection.weights, 3.0)
+    assert_array_equal(other.weights, 4.0)
+    assert_array_equal(np.unique(layout.synapses[3]), [0.0, 3.0, 4.0])  # the last one is of an empty projection
+    mine = np.arange(20.0)
+    other.weights = mine
+    mine[:] = 7.0
+    assert_array_equal(other.weights, np.arange(20.0))
+    net.run(1.0, progress=False)
+
+
 def test_a_synapse_weight_of_its_own_acts_in_every_arrangement():
     """One step with every source spiking: the sums are the columns of the matrix, whatever the delays."""
     rng = np.random.default_rng(2)
@@ -791,6 +907,42 @@ def test_after_a_divergence_reset_starts_anew():
         net.run(100.0, progress=False)  # the states are still wrong
     net.reset()
     same_spikes(expected, net.run(50.0, progress=False))
+
+
+@pytest.mark.parametrize("timing", ["brian2", "nest"])
+@pytest.mark.parametrize(
+    ("model", "state", "words"),
+    [
+        (LIF(3, **CELL), "g", "unit 1: v and g are no longer finite in step 0 "),
+        (ALIF(3, **CELL), "theta", "unit 1: theta is no longer finite in step 0 "),
+        (ALIF(3, **CELL), "w", "unit 1: v and w are no longer finite in step 0 "),
+        (Izhikevich(3), "u", "unit 1: v and u are no longer finite in step 0 "),
+        (AdEx(3), "w", "unit 1: v and w are no longer finite in step 0 "),
+    ],
+    ids=["g", "theta", "ALIF w", "u", "AdEx w"],
+)
+def test_a_divergence_names_the_states_that_diverged(timing, model, state, words):
+    net = Network(dt=0.1, timing=timing)
+    cells = net.add(model, name="cells")
+    net.connect(cells, cells, Exponential(5.0), one_to_one(), weight=1.0)
+    net.populations[0].states[state][1] = np.nan  # past the checks of net.set
+    net.record(cells, "spikes")
+    with pytest.raises(FloatingPointError, match=f"'cells', {words}"):
+        net.run(20.0, progress=False)
+
+
+@pytest.mark.parametrize(("timing", "run"), [("brian2", 1.1), ("nest", 1.0)])
+def test_a_divergence_in_the_last_step_of_a_run_is_found(timing, run):
+    """Two spikes of half the largest number each and more arrive at 1 ms; no potential has felt them yet."""
+    net = Network(dt=0.1, timing=timing)
+    source = net.add(SpikeSource(2, [0, 1], [0.5, 0.5]))
+    cells = net.add(LIF(3, **CELL), name="cells")
+    net.connect(source, cells[2:], Exponential(5.0), all_to_all(), weight=1.7e308, delay=0.5)
+    net.record(cells, "spikes")
+    with pytest.raises(FloatingPointError, match=f"'cells', unit 2: g is no longer finite before step {run * 10:g} "):
+        net.run(run, progress=False)
+    with pytest.raises(RuntimeError, match="broken off"):
+        net.run(run, progress=False)
 
 
 def test_infinite_states_without_spikes_are_found():

@@ -4,7 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from math import exp
 from pathlib import Path
 from types import SimpleNamespace
@@ -52,7 +52,7 @@ class Neurons:
     soft: bool
     current: np.ndarray  # (N_STEPS, n) pA
     state: dict  # v and the other variables of the model
-    scalar: bool  # whether the engine gets numbers in place of arrays of equal ones
+    scalar: bool  # whether the engine gets a number in place of an array of equal ones
     synaptic: dict = field(default_factory=dict)  # synapse -> [x, g]
     kicks: list = field(default_factory=list)  # (synapse, amounts (N_STEPS, n))
     noise: np.ndarray | None = None  # (N_STEPS, n) mV
@@ -80,6 +80,7 @@ class Synapses:
     rule: TsodyksMarkram | None = None
 
     def __post_init__(self):
+        self.by_delay = [(int(d), np.flatnonzero(self.d == d)) for d in np.unique(self.d)[::-1]]
         self.last = np.full(self.i.size, -np.inf)
         self.R, self.u = np.ones(self.i.size), np.ones(self.i.size)
 
@@ -234,7 +235,6 @@ class Twin:
         self.groups, self.projections, self.h, self.nest, self.k = groups, projections, h, nest, 0
         self.emitted = [[] for _ in groups]  # group -> units by step
         self.spikes = [[] for _ in groups]  # (label in steps, unit)
-        self.trace = [[] for _ in groups]
         for p in groups:
             if isinstance(p, Neurons):
                 p.last, p.wait = np.full(p.n, -(10**6)), np.zeros(p.n, int)
@@ -258,7 +258,6 @@ class Twin:
                     self.emitted[at][k] = self.above(p, free[at])
                 reset(p, self.emitted[at][k])
                 p.wait[self.emitted[at][k]] = p.number.ref[self.emitted[at][k]]
-                self.trace[at].append(p.state["v"].copy())
             self.spikes[at] += [(k + self.nest, int(i)) for i in self.emitted[at][k]]
         self.k += 1
 
@@ -281,9 +280,11 @@ class Twin:
 
     def deliver(self, k, free):
         for q in self.projections:
-            for d in np.unique(q.d)[::-1]:
-                if k >= d:
-                    now = np.flatnonzero((q.d == d) & np.isin(q.i, self.emitted[q.pre][k - d]))
+            for d, synapses in q.by_delay:
+                if k >= d and self.emitted[q.pre][k - d].size:
+                    spiked = np.zeros(self.groups[q.pre].n, bool)
+                    spiked[self.emitted[q.pre][k - d]] = True
+                    now = synapses[spiked[q.i[synapses]]]
                     self.arrive(q.post, q.synapse, q.j[now], q.w[now] * self.use(q, now, k - d), free)
         for at, p in enumerate(self.groups):
             for synapse, amounts in getattr(p, "kicks", ()):
@@ -329,8 +330,8 @@ RANGES = {
         {"v_peak": (25, 35), "c": (-67, -50), "d": (1, 9)},
     ),
     "Izhikevich2007": (
-        {"C": (60, 150), "k": (0.5, 1.2), "vr": (-62, -58), "vt": (-45, -40), "a": (0.01, 0.1), "b": (-2, 4),
-         "b_above": (0, 5), "v_switch": (-65, -50), "cubic": (0, 0.01), "v_cubic": (-60, -40), "I_e": (50, 300)},
+        {"C": (100, 200), "k": (0.5, 0.9), "vr": (-62, -58), "vt": (-45, -40), "a": (0.01, 0.1), "b": (-2, 4),
+         "b_above": (0, 5), "v_switch": (-65, -50), "cubic": (0, 0.002), "v_cubic": (-60, -40), "I_e": (50, 300)},
         {"v_peak": (25, 40), "peak_slope": (-0.05, 0.05), "c": (-55, -45), "d": (20, 120), "c_slope": (-0.05, 0.05),
          "u_max": (50, 600)},
     ),
@@ -358,15 +359,15 @@ def draw_neurons(rng, scheme, n, per_neuron, soft=False, noisy=False):
         state[name] = rng.uniform(0.0, 1.0, n) - 14.0 * (model == "Izhikevich")
     current = rng.uniform(-30.0, 60.0, (N_STEPS, n)) / (10.0 if model == "Izhikevich" else 1.0)
     soft = soft and model in ("LIF", "ALIF")
-    return Neurons(model, integrator, n, number, soft, current, state, scalar=per_neuron == "none")
+    return Neurons(model, integrator, n, number, soft, current, state, scalar=per_neuron != "all" and n % 2 > 0)
 
 
 def draw_weights(rng, synapse, p, size):
     if isinstance(synapse, Delta):
         return rng.uniform(-3.0, 6.0, size)
     if synapse.reversal is not None:
-        return rng.uniform(0.0, 6.0, size) / (100.0 if p.model == "Izhikevich" else 1.0)  # nS
-    high = 200.0 if isinstance(synapse, Pulse) else 60.0
+        return rng.uniform(0.0, 6.0, size) / {"Izhikevich": 100.0, "Izhikevich2007": 10.0}.get(p.model, 1.0)  # nS
+    high = 100.0 if isinstance(synapse, Pulse) else 50.0
     return rng.uniform(-high, 2 * high, size) / (10.0 if p.model == "Izhikevich" else 1.0)
 
 
@@ -444,21 +445,18 @@ def build(groups, projections, nest, seed=0):
         names = [field.name for field in fields(MODELS[p.model]) if hasattr(p.number, field.name)]
         numbers = {name: getattr(p.number, name) for name in names}
         if p.scalar:
-            numbers = {name: float(value[0]) for name, value in numbers.items()}
+            numbers = {name: value if np.ptp(value) else float(value[0]) for name, value in numbers.items()}
         if p.model in ("LIF", "ALIF"):
             numbers["soft_reset"] = p.soft
         if p.integrator:
             numbers["integrator"] = p.integrator
         handles.append(net.add(MODELS[p.model](p.n, **numbers), name=f"p{at}", **p.state))
         net.stimulate(handles[at], ArrayCurrent(p.current, DT))
-        net.record(handles[at], "v", every=DT)
     for q in projections:
         one = q.w.size > 1 and np.ptp(q.w) == 0
         edges = Listed(q.i - q.pre_slice.start, q.j - q.post_slice.start, None if one else q.w, q.d * DT)
         pre, post = (handles[at][s.start : s.stop] for at, s in ((q.pre, q.pre_slice), (q.post, q.post_slice)))
         net.connect(pre, post, q.synapse, edges, weight=q.w[0] if one else None, short_term=q.rule)
-    for handle in handles:
-        net.record(handle, "spikes")
     return net
 
 
@@ -485,24 +483,33 @@ def stimulate(net, groups, rng, synapses=CURRENTS):
 
 
 def compare(net, groups, projections):
-    """Run both and compare every spike, every potential and all states at the end; return the number of spikes."""
-    nest = net.timing == "nest"
+    """Run both and compare every spike and all states; return the number of spikes of neurons.
+
+    After every step the twin takes over the engine's states, within rounding of its own: in Izhikevich and AdEx neurons
+    rounding grows by orders of magnitude before a spike.
+    """
     for at, p in enumerate(groups):
         if isinstance(p, Neurons):
             p.synaptic = {r.synapse: [np.zeros(p.n), np.zeros(p.n)] for r in net.populations[at].receptors}
+            for name in p.state:
+                net.record(net.groups[at], name, every=DT)
+        net.record(net.groups[at], "spikes")
     res = net.run(N_STEPS * DT, progress=False)
-    twin = Twin(groups, projections, DT, nest)
-    for _ in range(N_STEPS):
+    twin = Twin(groups, projections, DT, net.timing == "nest")
+    states = {(at, name): [] for at, p in enumerate(groups) if isinstance(p, Neurons) for name in p.state}
+    for k in range(N_STEPS):
         twin.step()
+        for (at, name), values in states.items():
+            values.append(groups[at].state[name])
+            groups[at].state[name] = res.states[f"p{at}", name].values[k].copy()
+    for (at, name), values in states.items():
+        recorded = res.states[f"p{at}", name].values
+        assert_allclose(recorded, values, rtol=1e-10, atol=1e-10, err_msg=f"{name} of p{at}")
     for at, p in enumerate(groups):
         trains = res.spikes[f"p{at}"]
         got = np.c_[np.rint(trains.times / DT).astype(int), trains.ids]
         assert_array_equal(got, np.array(twin.spikes[at], int).reshape(-1, 2))
         if isinstance(p, Neurons):
-            # rounding grows where the models are unstable, between two spikes of Izhikevich and AdEx neurons
-            assert_allclose(res.states[f"p{at}", "v"].values, twin.trace[at], atol=1e-8, rtol=1e-9)
-            for name, values in p.state.items():
-                assert_allclose(net.get(net.groups[at], name), values, atol=1e-8, rtol=1e-9)
             for receptor in net.populations[at].receptors:
                 _, g = p.synaptic[receptor.synapse]
                 assert_allclose(net.get(net.groups[at], receptor.name), g, atol=1e-10 * (1 + np.abs(g).max()), rtol=0)
@@ -515,14 +522,14 @@ PER_NEURON = st.sampled_from(["none", "ends", "all"])
 
 
 @given(SEED, NEST, st.lists(st.sampled_from(SCHEMES), min_size=1, max_size=3), PER_NEURON, st.booleans())
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=45)
 def test_networks_are_those_of_plain_numpy(seed, nest, schemes, per_neuron, soft):
     groups, projections = draw_network(seed, schemes, nest, per_neuron, soft)
     compare(build(groups, projections, nest), groups, projections)
 
 
 @given(SEED, NEST, st.sampled_from(SCHEMES), PER_NEURON)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 def test_networks_with_random_drives_and_noise_are_those_of_plain_numpy(seed, nest, scheme, per_neuron):
     """Currents only, where there is noise; the synapses of Poisson inputs may be new ones or those of projections."""
     groups, projections = draw_network(seed, [scheme], nest, per_neuron, synapses=CURRENTS)
@@ -533,11 +540,10 @@ def test_networks_with_random_drives_and_noise_are_those_of_plain_numpy(seed, ne
     compare(net, groups, projections)
 
 
-@pytest.mark.parametrize("nest", [False, True])
-@pytest.mark.parametrize("n", [64, 1023, 1024, 1025, 2049])
+@pytest.mark.parametrize("per_neuron", ["ends", "all"])
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_populations_of_several_tiles_are_those_of_plain_numpy(scheme, n, nest):
-    per_neuron = ["all", "ends", "none"][(n + nest + SCHEMES.index(scheme)) % 3]
+def test_populations_of_several_tiles_are_those_of_plain_numpy(scheme, per_neuron):
+    n, nest = [2049, 1025, 1024, 2047][(SCHEMES.index(scheme) + len(per_neuron)) % 4], SCHEMES.index(scheme) % 2 == 0
     groups, projections = draw_network(n, [scheme, "LIF exact"], nest, per_neuron, sizes=[n, 1025], synapses=CURRENTS)
     net = build(groups, projections, nest)
     stimulate(net, groups, np.random.default_rng(n))
@@ -548,16 +554,14 @@ PAIRS = {"currents": [Exponential(3.0), Exponential(7.0)], "conductances": CONDU
 
 
 @pytest.mark.parametrize("nest", [False, True])
-@pytest.mark.parametrize("n", [1, 63, 1024, 2050])
+@pytest.mark.parametrize("n", [1, 65, 1024, 2050])
 @pytest.mark.parametrize("synapses", PAIRS.values(), ids=PAIRS)
 def test_the_pass_for_pairs_of_synapses_is_that_of_plain_numpy(n, synapses, nest):
     """Shared parameters or ones that differ at threshold and reset; a current that all share, then one for each."""
     rng = np.random.default_rng(n)
     for per_neuron, shared in (("none", True), ("ends", True), ("none", False)):
-        groups = [
-            draw_neurons(rng, "LIF exact", n, per_neuron),
-            Source(9, [list(range(k % 9)) for k in range(N_STEPS)]),
-        ]
+        cells = draw_neurons(rng, "LIF exact", n, per_neuron)
+        groups = [replace(cells, scalar=True), Source(9, [list(range(k % 9)) for k in range(N_STEPS)])]
         projections = [draw_synapses(rng, groups, 1, 0, synapse, nest) for synapse in synapses]
         if shared:
             groups[0].current = np.full((N_STEPS, n), 20.0) * np.arange(N_STEPS)[:, None] / N_STEPS
@@ -573,7 +577,7 @@ def test_the_pass_for_pairs_of_synapses_is_that_of_plain_numpy(n, synapses, nest
 def test_all_to_all_weights_act_as_those_of_a_list_of_synapses(timing):
     """One matrix of weights: whole, with a range for every source, in any order of synapses; the same bits."""
     rng = np.random.default_rng(3)
-    W = rng.uniform(5.0, 40.0, (70, 1100))
+    W = rng.uniform(50.0, 400.0, (70, 1100))
     ranges = W.copy()
     for row in ranges:
         a, b = np.sort(rng.integers(0, 1101, 2))
@@ -602,10 +606,23 @@ def test_all_to_all_weights_act_as_those_of_a_list_of_synapses(timing):
         assert_array_equal(v, same_v)
 
 
+@pytest.mark.parametrize("targets", [[0, 1, 1, *range(3, 12)], [0, 2, 1, *range(3, 12)]], ids=["repeated", "exchanged"])
+def test_as_many_synapses_as_a_range_has_targets_are_no_range(targets):
+    net = Network(dt=DT)
+    source, cells = net.add(SpikeSource(2, [0, 1], [0.0, 0.0])), net.add(LIF(12, V_th=1e6))
+    weights = 2.0 ** np.arange(24)  # any sum tells which ones it has
+    indptr = np.array([0, 12, 24], np.uint64)
+    net.connect(
+        source, cells, Exponential(5.0), lambda *_: Edges(indptr, np.array(targets * 2, np.uint32)), weight=weights
+    )
+    net.run(DT, progress=False)
+    assert_array_equal(net.get(cells, "g"), np.bincount(targets * 2, weights, 12))
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_the_random_networks_do_spike(scheme):
     spikes = []
-    for seed in range(8):
+    for seed in range(4):
         groups, projections = draw_network(seed, [scheme], seed % 2 == 1, "all")
         spikes.append(compare(build(groups, projections, seed % 2 == 1), groups, projections))
     assert np.median(spikes) > 10

@@ -452,6 +452,13 @@ def test_equal_time_constants_are_no_singularity(gap):
     assert_allclose(c_w, series, rtol=1e-12)
 
 
+@pytest.mark.parametrize("conductance", [True, False])
+def test_tables_of_a_tiring_neuron_begin_with_those_of_a_plain_one_but_for_the_slope_of_the_threshold(conductance):
+    plain, tiring = (model(1, V_th=-50.0).coefficients(0.1, conductance) for model in (LIF, ALIF))
+    assert_array_equal(np.flatnonzero(plain != tiring[:8]), [1])
+    assert tiring[1] == 1.0  # threshold: V_th + theta
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_tables_hold_one_row_per_coefficient_and_a_column_per_neuron_where_they_differ(name):
     model = MODELS[name]
@@ -619,11 +626,38 @@ def test_Izhikevich_neurons_start_where_the_scripts_do():
         (lambda: Izhikevich2007(3, u_max=-np.inf), "u_max must be finite"),
         (lambda: Izhikevich2007(3, v_switch=[np.nan, 0.0, np.inf]), "v_switch must be finite"),
         (lambda: Izhikevich2007(3, d=np.inf), "d must be finite"),
+        (lambda: Izhikevich2007(2, u_max=[[1.0], [1.0, 2.0]]), "u_max must be a regular array"),
+        (lambda: LIF(2, tau_m=[[1.0], [1.0, 2.0]]), "tau_m must be a regular array"),
     ],
 )
 def test_impossible_numbers_are_named(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda h: LIF(2, tau_m=[10.0, h], integrator="euler"), "tau_m must be at least dt=0.5 ms with integrator='e"),
+        (lambda h: ALIF(1, tau_w=h, integrator="euler"), "tau_w must be at least dt=0.5 ms"),
+        (lambda h: ALIF(1, tau_theta=h, integrator="euler"), "tau_theta must be at least dt=0.5 ms"),
+        (lambda h: AdEx(1, C_m=h, g_L=1.0), "C_m / g_L must be at least dt=0.5 ms"),
+        (lambda h: AdEx(1, tau_w=h), "tau_w must be at least dt=0.5 ms"),
+    ],
+    ids=["tau_m", "tau_w", "tau_theta", "AdEx membrane", "AdEx tau_w"],
+)
+def test_Eulers_rule_is_refused_where_a_decay_would_change_sign(build, message):
+    build(0.5).coefficients(0.5, False)  # at once is a decay still
+    with pytest.raises(ValueError, match=message):
+        build(0.49).coefficients(0.5, False)
+    exact = {"integrator": "exact" if type(build(1.0)) is not AdEx else "exponential_euler"}
+    dataclasses.replace(build(0.49), **exact).coefficients(0.5, False)
+
+
+def test_the_cut_of_AdEx_follows_when_it_is_given_as_None_again():
+    changed = dataclasses.replace(AdEx(1), V_T=-45.0, Delta_T=3.0, V_cut=None)
+    assert changed.V_cut == -30.0
+    assert dataclasses.replace(AdEx(1), V_T=-45.0).V_cut == pytest.approx(-40.4)
 
 
 @pytest.mark.parametrize(
@@ -654,8 +688,9 @@ def test_records_own_their_arrays_and_show_what_differs_from_the_defaults():
     neurons = LIF(2, E_L=given_array, V_th=-50)
     given_array[:] = 0.0
     assert_array_equal(neurons.E_L, [-60.0, -65.0])
-    with pytest.raises(ValueError, match="read-only"):
-        neurons.E_L[0] = 1.0
+    for array in (neurons.E_L, Izhikevich2007(2, u_max=[670.0, np.inf]).u_max):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1.0
     with pytest.raises(dataclasses.FrozenInstanceError):
         neurons.V_th = -40.0
     assert repr(neurons) == "LIF(2, E_L=<-65 to -60>, V_th=-50)"

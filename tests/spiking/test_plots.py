@@ -5,7 +5,15 @@ import pytest
 from matplotlib import pyplot as plt
 from numpy.testing import assert_allclose, assert_array_equal
 
-from penstock.spiking import LIF, Network, PoissonGroup, SpikeTrains, compare_statistics, power_spectrum
+from penstock.spiking import (
+    LIF,
+    Network,
+    PoissonGroup,
+    SpikeTrains,
+    compare_statistics,
+    mean_field_rates,
+    power_spectrum,
+)
 from penstock.spiking.plots import plot_raster, plot_rasters, plot_rate, plot_recording, plot_states
 
 
@@ -94,6 +102,19 @@ def test_a_spectrum_is_drawn_with_the_level_of_poisson_trains():
     assert_array_equal(ax.lines[0].get_xydata(), np.column_stack([spectrum.frequencies, spectrum.power]))
     assert_allclose(ax.lines[1].get_ydata(), spectrum.poisson_level)
     assert drawn(ax) == ("frequency (Hz)", "power of the rate (Hz²/Hz)")
+
+
+def test_mean_field_rates_are_a_bar_per_population_with_its_cv():
+    neuron = dict(tau_m=10.0, V_th=15.0, V_reset=0.0, t_ref=2.0)
+    field = mean_field_rates(np.zeros((3, 3)), np.zeros((3, 3)), E_L=[10.0, 16.0, 30.0], **neuron)
+    ax = field.plot(names=["E", "I", "S"])
+    assert_allclose([bar.get_width() for bar in ax.patches], field.rates)
+    assert drawn(ax) == ("rate (Hz)", "population") and ax.yaxis_inverted()
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["E", "I", "S"]
+    assert [text.get_text() for text in ax.texts] == ["CV nan", "CV 0.00", "CV 0.00"]
+    assert field.plot(ax) is ax
+    with pytest.raises(ValueError, match="names must be 3, one per population, got 2"):
+        field.plot(names=["E", "I"])
 
 
 def test_compared_networks_are_drawn_as_cumulative_distributions():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from published import (
+    ADEX_SPIKES_2005,
     CELL_COUNTS_2007,
     CELL_CROSSINGS_2007,
     FIGURE_CROSSINGS_2003,
@@ -165,6 +166,12 @@ def test_trace_shows_the_peak_where_the_state_is_reset_already():
     assert trace.t.shape == trace.v.shape == trace.recovery.shape == trace.pattern.input.shape == (400,)
 
 
+def test_a_sample_on_the_level_is_a_crossing_if_the_one_before_lies_below():
+    trace = replace(IZHIKEVICH_2004["tonic spiking"].run(), t=np.arange(6.0), v=np.array([0.0, -1, 0, 0, -2, 5]))
+    assert trace.crossings().tolist() == [2.0, 5.0]
+    assert trace.crossings(-1.0).tolist() == [5.0]
+
+
 def test_windows_are_open_intervals():
     current = IZHIKEVICH_2004["spike latency"]
     on = current.t[current.input > 0]
@@ -187,6 +194,11 @@ def test_bursting_AdEx_bursts_and_the_others_do_not():
     assert np.all(np.diff(intervals["delayed accelerating"][:10]) < 0)
     assert np.all(intervals["initial burst"][2:] > 4 * intervals["initial burst"][:2].max())
     assert intervals["transient"].size == 0
+
+
+@pytest.mark.parametrize("name", ADEX_2005)
+def test_AdEx_of_2005_fires_the_spikes_of_Brian2(name):
+    assert_allclose(ADEX_2005[name].run().spikes, ADEX_SPIKES_2005[name], atol=1e-9)
 
 
 @pytest.mark.brian

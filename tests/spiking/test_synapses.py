@@ -126,6 +126,16 @@ def test_euler_steps_of_synaptic_states_are_one_plus_the_matrix_of_the_equations
     assert DoubleExponential(2.0, 5.0).decay(0.1, euler=True) == (0.1 / 5, 0.1 / 2, 0.1 / 2)
 
 
+@pytest.mark.parametrize(
+    ("synapse", "dt"), [(Exponential(0.5), 0.6), (Alpha(0.5), 0.6), (DoubleExponential(0.5, 9.0), 0.6)], ids=repr
+)
+def test_Eulers_rule_is_refused_where_a_decay_would_change_sign(synapse, dt):
+    assert synapse.decay(0.5, euler=True)[1] == 1.0
+    with pytest.raises(ValueError, match=r"dt must be at most the time constants.*got dt=0.6 ms and .*0.5"):
+        synapse.decay(dt, euler=True)
+    assert 0.0 < synapse.decay(dt)[1] < 1.0
+
+
 def test_synapses_of_equal_numbers_are_equal_so_that_they_share_a_receptor():
     assert Exponential(5) == Exponential(np.float32(5.0)) and hash(Exponential(5)) == hash(Exponential(5.0))
     assert Exponential(5, reversal=-80) == Exponential(5.0, reversal=-80.0)
@@ -154,6 +164,8 @@ BAD_SYNAPSES = [
     (lambda: TsodyksMarkram(np.nan, 100.0, 0.0), ValueError, "U must be finite"),
     (lambda: TsodyksMarkram(None, 100.0, 0.0), TypeError, "U must be a number, an array or a law, got None"),
     (lambda: TsodyksMarkram(True, 100.0, 0.0), TypeError, "U must be a number, an array or a law, got True"),
+    (lambda: TsodyksMarkram([True, True], 1.0, 0.0), TypeError, "U must hold numbers, got booleans"),
+    (lambda: TsodyksMarkram(0.5, Uniform, 0.0), TypeError, "tau_rec must be a number, an array or a law, got <class"),
     (lambda: TsodyksMarkram("0.5", 100.0, 0.0), TypeError, "U must hold real numbers"),
     (lambda: TsodyksMarkram(0.5, -100.0, 0.0), ValueError, "tau_rec must be at least 0 ms, got -100.0"),
     (lambda: TsodyksMarkram(0.5, 100.0, [[1.0]]), ValueError, "tau_fac must have 0 or 1 dimensions"),

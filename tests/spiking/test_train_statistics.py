@@ -178,6 +178,12 @@ def test_synchrony_is_the_root_of_variance_of_mean_over_mean_of_variance():
     assert np.isnan(synchrony(np.ones((5, 3))))
 
 
+def test_a_segment_is_cut_to_whole_bins():
+    spectrum = power_spectrum(SpikeTrains([5.0], [0], 1, t_stop=200.0), bin=2.0, segment=51.9)
+    assert spectrum.segment == 50.0
+    assert_allclose(np.diff(spectrum.frequencies), 1000 / 50.0)
+
+
 @pytest.mark.parametrize(("n", "rate"), [(1, 50.0), (20, 8.0)])
 def test_the_spectrum_of_poisson_trains_is_flat_at_rate_over_n(n, rate):
     trains = poisson(n, rate, 200_000, seed=4)
@@ -257,7 +263,7 @@ TRAINS = SpikeTrains([1.0, 5.0], [0, 1], 2, t_stop=10.0)
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        *[(lambda f=f: f([1.0, 2.0]), "trains must be SpikeTrains, got") for f in PER_UNIT.values()],
+        *[(lambda f=f: f([1.0, 2.0]), "trains must be SpikeTrains, got list") for f in PER_UNIT.values()],
         (lambda: isi(None), "trains must be SpikeTrains"),
         (lambda: fano_factor(None, 1.0), "trains must be SpikeTrains"),
         (lambda: count_correlation(np.ones((3, 2))), "trains must be SpikeTrains"),

@@ -40,6 +40,7 @@ def test_spikes_are_sorted_by_time_then_unit():
     trains = SpikeTrains([5.0, 1.0, 5.0, 5.0], [2, 3, 0, 1], 4, t_stop=10.0)
     assert trains.times.tolist() == [1.0, 5.0, 5.0, 5.0]
     assert trains.ids.tolist() == [3, 0, 1, 2]
+    assert SpikeTrains([1.0, 1.0, 2.0], [1, 0, 0], 2, t_stop=10.0).ids.tolist() == [0, 1, 0]
 
 
 @given(times_and_ids)
@@ -51,6 +52,52 @@ def test_units_hold_their_own_times_in_order(pairs):
         assert times.tolist() == sorted(t for t, i in pairs if i == unit)
         assert_array_equal(trains[unit], times)
     assert_array_equal(trains[-1], trains[4])
+
+
+@pytest.mark.parametrize("times", [[1.0, 2.0, 3.0], [3.0, 1.0, 2.0]])
+def test_the_given_arrays_stay_as_they_are_and_writable(times):
+    times, ids = np.array(times), np.array([0, 1, 0])
+    trains = SpikeTrains(times, ids, 2, t_stop=10.0)
+    times[:], ids[:] = 7.0, 1
+    assert trains.times.tolist() == [1.0, 2.0, 3.0] and trains.spike_counts.tolist() == [2, 1]
+    assert not trains.times.flags.writeable and not trains.ids.flags.writeable
+
+
+@pytest.mark.parametrize("n", [3, 300, 70_000])
+def test_a_unit_is_found_among_many(n):
+    """Numbers of units take one, two and four bytes."""
+    ids = np.array([n - 1, 0, n // 2, n - 1])
+    trains = SpikeTrains([1.0, 2.0, 3.0, 4.0], ids, n, t_stop=5.0)
+    assert trains[n - 1].tolist() == [1.0, 4.0] and trains[n // 2].tolist() == [3.0] and trains[0].tolist() == [2.0]
+
+
+def test_units_may_be_given_one_by_one():
+    trains = SpikeTrains.from_units([[5.0, 1.0], (), np.array([2.0])], t_start=1.0, t_stop=6.0, dt=0.5)
+    same(trains, SpikeTrains([1.0, 2.0, 5.0], [0, 2, 0], 3, t_start=1.0, t_stop=6.0, dt=0.5))
+    whole = poisson(n=4)
+    same(SpikeTrains.from_units(whole, t_stop=400.0), whole)
+
+
+@pytest.mark.parametrize(
+    "times, message",
+    [
+        (None, "times must be one array per unit"),
+        ("12", "times must be one array per unit"),
+        ([], "n must be at least 1"),
+        ([1.0, 2.0], r"times\[0\] must have 1 dimension"),
+        ([[1.0], [np.nan]], r"times\[1\] must be finite"),
+        ([[1.0], ["x"]], r"times\[1\]"),
+        ([[1.0], [11.0]], r"times must lie in \[0, 10\] ms, got 11"),
+    ],
+)
+def test_units_that_are_no_times_are_refused(times, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        SpikeTrains.from_units(times, t_stop=10.0)
+
+
+def test_joined_trains_have_a_grid_only_if_both_have_the_same():
+    later = SpikeTrains([450.0], [0], 6, t_start=400.0, t_stop=500.0, dt=0.1)
+    assert poisson(dt=0.1).join(later).dt == 0.1 and poisson(dt=0.5).join(later).dt is None
 
 
 def test_the_order_of_the_given_spikes_does_not_matter():

@@ -1,0 +1,169 @@
+"""Projections: the synapses between two groups, and how they are arranged by source and delay."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from penstock.checks import as_finite_array
+from penstock.spiking.clock import steps_of_each
+from penstock.spiking.edges import Edges
+from penstock.spiking.group import Group
+from penstock.spiking.values import as_numbers
+
+__all__ = ["Arrangement", "Projection", "arrange", "checked"]
+
+
+class Arrangement(NamedTuple):
+    """Synapses by source and, within a source, by delay, the longest first; within a delay as the connector has them.
+
+    Parameters
+    ----------
+    pointers : array of uint32, shape (n_pre * n_delays + 1,)
+        Where the synapses of each source and delay begin.
+    targets : array of uint32, shape (n_synapses,)
+        Units of the target group.
+    weights : array, shape (1,) or (n_synapses,)
+        One for all, or one each.
+    delay_steps : array of int, shape (n_delays,)
+        The different delays, longest first.
+    short_term : array, shape (6, n_synapses), or None
+        U, dt/tau_rec, dt/tau_fac, R, u, step of the last spike.
+    """
+
+    pointers: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+    delay_steps: np.ndarray
+    short_term: np.ndarray | None
+
+
+@dataclass(eq=False, repr=False)
+class Projection:
+    """The synapses from one group to another, kept by source; within a source those of the longest delay stand first.
+
+    ``edges()`` lists them; ``weights`` may be set between two runs.
+    """
+
+    pre: Group
+    post: Group
+    synapse: Any
+    state_name: str
+    dt: float
+    pointers: np.ndarray
+    targets: np.ndarray
+    given_weights: np.ndarray
+    delay_steps: np.ndarray
+    short_term: np.ndarray | None
+    since: int  # the first step whose spikes it carries
+
+    def __len__(self):
+        return self.targets.size
+
+    def __repr__(self):
+        delays = np.unique(self.delay_steps) * self.dt
+        span = f"{delays[0]:g}" if delays.size == 1 else f"{delays[0]:g} to {delays[-1]:g}" if delays.size else "no"
+        return f"Projection({self.pre.name} -> {self.post.name}, {len(self)} synapses, {self.synapse}, delay {span} ms)"
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Weight of each synapse, in the order of ``edges()``: mV, pA or nS, as the synapse has it.
+
+        A spike acts with the weight at its arrival: spikes on their way feel the weights set meanwhile. ``reset`` keeps
+        the weights as they are.
+        """
+        return np.broadcast_to(self.given_weights, self.targets.shape).copy()
+
+    @weights.setter
+    def weights(self, values):
+        values = as_numbers("weights", values)
+        if values.size not in (1, len(self)):
+            raise ValueError(f"weights must be one number or one for each of {len(self)} synapses, got {values.size}")
+        if values.size in (1, self.given_weights.size):
+            self.given_weights[:] = values
+        else:
+            self.given_weights = values.copy()
+            self.pre.population.network._changed()
+
+    def edges(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return source and target (units of ``pre`` and ``post``), weight and delay (ms) of every synapse."""
+        if not len(self):
+            return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0)
+        ends = self.pointers.astype(np.int64)
+        runs = (ends[1:] - ends[:-1]).reshape(len(self.pre), -1)
+        pre = np.repeat(np.arange(len(self.pre)), runs.sum(1))
+        delays = np.repeat(np.broadcast_to(self.delay_steps * self.dt, runs.shape).ravel(), runs.ravel())
+        return pre, self.targets.astype(np.int64), self.weights, delays
+
+
+def checked(edges, n_pre: int, n_post: int) -> Edges:
+    """Return what a connector made if it is sound: the compiled run trusts it."""
+    if not isinstance(edges, Edges):
+        raise TypeError(f"connector must return penstock.spiking.Edges, got {type(edges).__name__}")
+    indptr, targets = np.asarray(edges.indptr), np.asarray(edges.targets)
+    for name, array in (("an indptr", indptr), ("targets", targets)):
+        if array.dtype.kind not in "iu":
+            raise TypeError(f"connector must return {name} of integers, got dtype {array.dtype}")
+    if indptr.shape != (n_pre + 1,) or indptr[0] != 0 or (indptr[1:] < indptr[:-1]).any():
+        raise ValueError(f"connector must return an indptr of {n_pre + 1} numbers that ascend from 0")
+    if targets.shape != (int(indptr[-1]),) or (targets.size and not 0 <= targets.min() <= targets.max() < n_post):
+        raise ValueError(f"connector must return {int(indptr[-1])} targets in 0..{n_post - 1}")
+    if targets.size >= 2**32:
+        raise ValueError(f"connector must return fewer than 2^32 synapses, got {targets.size}; split the groups")
+    return edges._replace(indptr=indptr.astype(np.int64), targets=targets.astype(np.uint32, copy=False))
+
+
+def arrange(edges: Edges, *, weight, delay, short_term, dt: float, least: int, rng) -> Arrangement:
+    """Return the synapses of `edges` with their weights, delays of at least `least` steps, and plasticity."""
+    n, n_pre = edges.targets.size, edges.indptr.size - 1
+    weights = _weights(weight, edges.weights, n, rng)
+    steps = _delay_steps(delay, edges.delays, n, dt, least, rng)
+    plastic = None if short_term is None else _short_term(short_term, n, dt, rng)
+    distinct = np.unique(steps)[::-1] if n else np.zeros(0, np.int64)
+    if distinct.size < 2:
+        return Arrangement(edges.indptr.astype(np.uint32), edges.targets, weights, distinct, plastic)
+    rows = np.repeat(np.arange(n_pre), edges.indptr[1:] - edges.indptr[:-1])
+    key = rows * distinct.size + np.searchsorted(-distinct, -steps)
+    order = np.argsort(key, kind="stable")
+    pointers = np.concatenate([[0], np.cumsum(np.bincount(key, minlength=n_pre * distinct.size))])
+    return Arrangement(
+        pointers.astype(np.uint32),
+        edges.targets[order],
+        weights[order] if weights.size > 1 else weights,
+        distinct,
+        None if plastic is None else plastic[:, order],
+    )
+
+
+def _weights(weight, brought, n, rng) -> np.ndarray:
+    if weight is None:
+        if brought is None:
+            raise ValueError("weight must be given: a number, one for each synapse, or a law such as Uniform(1, 2)")
+        weight = brought
+    elif brought is not None:
+        raise ValueError("weight must be None: the connector brings weights of its own")
+    values = as_numbers("weight", weight(rng, n) if callable(weight) else weight)
+    if values.shape not in ((), (n,)):
+        raise ValueError(f"weight must be one number or one for each of {n} synapses, got shape {values.shape}")
+    return np.array(values).reshape(-1)
+
+
+def _delay_steps(delay, brought, n, dt, least, rng) -> np.ndarray:
+    if delay is None:
+        delay = least * dt if brought is None else brought
+    elif brought is not None:
+        raise ValueError("delay must be None: the connector brings delays of its own")
+    if callable(delay):
+        drawn = as_finite_array("delay", delay(rng, n))
+        delay = np.maximum(np.floor(drawn / dt + 0.5), least) * dt
+    steps = steps_of_each("delay", delay, dt, least)
+    if steps.shape not in ((), (n,)):
+        raise ValueError(f"delay must be one number or one for each of {n} synapses, got shape {steps.shape}")
+    return steps.reshape(-1)
+
+
+def _short_term(rule, n, dt, rng) -> np.ndarray:
+    """Return the table of a Tsodyks-Markram rule: parameters per step, then the state before any spike."""
+    U, tau_rec, tau_fac = rule.draw(n, rng)
+    with np.errstate(divide="ignore", over="ignore"):
+        return np.array([U, dt / tau_rec, dt / tau_fac, np.ones(n), U, np.full(n, -1.0)])
