@@ -200,7 +200,7 @@ def plot_trace(trace, ax=None):
     shape = (current - current.min()) / (np.ptp(current) or 1.0)
     ax.plot(trace.t, trace.v, color="C0", linewidth=1)
     ax.plot(trace.t, low - 32 + 18 * shape, color="C3", linewidth=1)
-    ax.set(xlabel="time (ms)", ylabel="v (mV)", xlim=trace.t[[0, -1]], ylim=(low - 40, 45))
+    ax.set(xlabel="time (ms)", ylabel="v (mV)", xlim=trace.t[[0, -1]], ylim=(low - 40, 55))
     ax.set_title(trace.pattern.name, fontsize="medium")
     return ax
 

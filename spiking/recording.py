@@ -54,6 +54,15 @@ class States(NamedTuple):
     values: np.ndarray
     units: np.ndarray
 
+    def __repr__(self):
+        return f"States({_span(self.times)}, {len(self.times)} samples of {len(self.units)} units)"
+
+    def plot(self, ax=None, *, ylabel="v (mV)"):
+        """Draw a line per unit over time (ms) and return the axes."""
+        from penstock.spiking.plots import plot_states
+
+        return plot_states(self, ax, ylabel=ylabel)
+
 
 class Rate(NamedTuple):
     """Rate of a group in bins.
@@ -71,6 +80,13 @@ class Rate(NamedTuple):
 
     times: np.ndarray
     values: np.ndarray
+
+    def __repr__(self):
+        return f"Rate({_span(self.times)}, {len(self.values)} bins, mean {np.mean(self.values):.4g} Hz)"
+
+
+def _span(times) -> str:
+    return f"{times[0]:g} to {times[-1]:g} ms" if len(times) else "empty"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -103,7 +119,7 @@ class Recording:
         return "\n".join(lines)
 
     def plot(self, ax=None):
-        """Draw the raster of all recorded groups and return the axes."""
+        """Draw rasters, rates and states above each other and return the axes of the first."""
         from penstock.spiking.plots import plot_recording
 
         return plot_recording(self, ax)

@@ -318,3 +318,16 @@ def test_an_empty_recording_says_how_to_fill_it():
     net.connect(cells, cells, Delta(), all_to_all(), weight=1.0)
     with pytest.raises(ValueError, match="net.record"):
         net.run(1.0, progress=False).plot()
+
+
+def test_samples_and_rates_say_what_they_hold_and_draw_themselves():
+    net = Network(dt=0.5, seed=0)
+    cells = net.add(LIF(3, I_e=600.0), name="cells")
+    net.record(cells[:2], "v", every=1.0)
+    net.record(cells, "rate", every=10.0)
+    recording = net.run(40.0)
+    states, rate = recording.states["cells", "v"], recording.rates["cells"]
+    assert repr(states) == "States(1 to 40 ms, 40 samples of 2 units)"
+    assert repr(rate) == f"Rate(0 to 40 ms, 4 bins, mean {rate.values.mean():.4g} Hz)"
+    lines = states.plot().get_lines()
+    assert [line.get_ydata().tolist() for line in lines] == states.values.T.tolist()
