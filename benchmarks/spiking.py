@@ -367,14 +367,14 @@ def start_rows(simulators, folder, repeats):
 # The microcircuit
 
 
-def microcircuit(scale=0.1, warm_up=500.0, seconds=10, seed=1):
+def microcircuit(scale=0.1, k_scale=0.3, warm_up=500.0, seconds=10, seed=1):
     """Build and run it in this process: CPU seconds, memory, rates and their standard errors."""
     from penstock.spiking import potjans_diesmann
 
     measure.pin()
     answer = {}
     start = time.process_time()
-    net = potjans_diesmann(scale, seed)
+    net = potjans_diesmann(scale, seed, k_scale=k_scale)
     answer["build"] = time.process_time() - start
     answer["synapses"] = sum(len(projection) for projection in net.projections)
     for group in net.groups:
@@ -396,12 +396,11 @@ def microcircuit_part():
     full = dict(zip(answer["rates"], (0.903, 2.965, 4.414, 5.876, 7.569, 8.633, 1.105, 7.829), strict=True))
     rows = [[name, f"{mean:.3f} ± {error:.3f}", full[name]] for name, (mean, error) in answer["rates"].items()]
     return [
-        "## Microcircuit of Potjans and Diesmann, scale 0.1",
+        "## Microcircuit of Potjans and Diesmann, a tenth of the neurons, three tenths of the in-degrees",
         f"{answer['synapses']:,} synapses with weights and delays of their own; dt 0.1 ms. Built in "
         f"{answer['build']:.2f} s, {answer['run']:.2f} s per second of model time, {answer['memory']:.2f} GiB at most "
         "in the process. Rates over 10 s after 500 ms, ± the standard error from the seconds. In-degrees shrink and "
-        "weights grow as `potjans_diesmann` tells; fewer and larger synapses lower the rates (Brian2 of the same "
-        "synapses does too).",
+        "weights grow as `potjans_diesmann` tells, which also has the rates of other scales.",
         measure.table(["population", "rate, Hz", "full network (NEST), Hz"], rows),
     ]
 
