@@ -198,7 +198,6 @@ def _steps(net, duration):
 def _run_copy(net, duration, progress):
     """Return steps and numbers of all spikes of a copy of the network, counted through all populations."""
     twin = copy.deepcopy(net)
-    twin._changed()
     twin.reset()
     twin.recorders = []
     for group in twin.groups:

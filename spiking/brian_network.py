@@ -33,7 +33,7 @@ class Builder:
         """Refuse inputs that would not fit in memory once they are tabulated, here and in Brian2."""
         width = sum(p.n for p in self.net.populations if p.noisy)
         for drive in self.net.drives:
-            whole = self.streams[id(drive)].take(0, 0).shape[1] if drive.target.whole else drive.target.population.n
+            whole = self._stream(drive).take(0, 0).shape[1] if drive.target.whole else drive.target.population.n
             width += whole
         what = f"the input of {self.steps * self.net.dt:g} ms, which Brian2 replays,"
         self.net._check_memory(2 * 8 * self.steps * width, what)
@@ -44,8 +44,12 @@ class Builder:
         self.groups[population.name] = group
         self.monitors[population.name] = self.brian2.SpikeMonitor(group)
 
+    def _stream(self, giver):
+        """Return the random numbers of a population or drive, from their beginning."""
+        return self.streams[giver.seed.spawn_key]
+
     def _source(self, population):
-        times, ids = self.streams[id(population)].take(0, self.steps)
+        times, ids = self._stream(population).take(0, self.steps)
         return self.brian2.SpikeGeneratorGroup(
             population.n, ids.astype(np.int64), times * self.net.dt * self.brian2.ms, clock=self.clock, sorted=True
         )
@@ -83,7 +87,7 @@ class Builder:
         each = {name: value for name, value in model.constants.items() if np.ndim(value)}
         namespace = {name: value for name, value in model.constants.items() if name not in each}
         if population.noisy:
-            draws = self.streams[id(population)].standard_normal((self.steps, population.n))
+            draws = self._stream(population).standard_normal((self.steps, population.n))
             namespace["noise"] = self._timed(draws)
         tables = [self._table(d) for d in self._currents(population)]
         if tables:
@@ -164,7 +168,7 @@ class Builder:
 
     def _table(self, drive):
         """Return what a drive gives to the whole population in each step, (steps, 1) or (steps, n)."""
-        values = self.streams[id(drive)].take(0, self.steps)
+        values = self._stream(drive).take(0, self.steps)
         if drive.target.whole:
             return values
         table = np.zeros((self.steps, drive.target.population.n))

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from inspect import isfunction
 from typing import Any
@@ -86,8 +87,15 @@ class Network:
         self.recorders: list[Recorder] = []
         self._flat: Flat | None = None
         self._old: Flat | None = None
-        self._streams: dict[int, Any] = {}
+        self._streams: dict[tuple[int, ...], Any] = {}
         self._whole_steps = True  # False while a run is under way, and for good if it is broken off
+
+    def __deepcopy__(self, memo):
+        twin = object.__new__(type(self))
+        memo[id(self)] = twin
+        twin.__dict__.update(deepcopy(self.__dict__, memo))
+        twin._changed()  # its states are no longer views into its layout
+        return twin
 
     def __repr__(self):
         lines = [f'Network(dt={self.dt:g} ms, timing="{self.timing}", at {self.time:g} ms)']
@@ -414,16 +422,16 @@ class Network:
         """Make the streams of random numbers and inputs that are missing, and move them to a step."""
         shift = int(self.timing == "nest")
         for p in self.populations:
-            if id(p) not in self._streams:
+            if p.seed.spawn_key not in self._streams:
                 if p.is_source:
                     stream = p.model.stream(self.dt, np.random.default_rng(p.seed), shift)
-                    self._streams[id(p)] = _moved(stream, step)
+                    self._streams[p.seed.spawn_key] = _moved(stream, step)
                 elif p.noisy:
-                    self._streams[id(p)] = np.random.default_rng(p.seed)
+                    self._streams[p.seed.spawn_key] = np.random.default_rng(p.seed)
         for d in self.drives:
-            if id(d) not in self._streams:
+            if d.seed.spawn_key not in self._streams:
                 stream = d.source.stream(len(d.target), self.dt, generators(d.seed, 1)[0])
-                self._streams[id(d)] = _moved(stream, step)
+                self._streams[d.seed.spawn_key] = _moved(stream, step)
 
 
 def _moved(stream, step):

@@ -271,7 +271,7 @@ def _inputs(net, steps: int):
     n_ids = n_pointers = 0
     for row, p in zip(flat.populations, net.populations, strict=True):
         if p.is_source:
-            when, who = net._streams[id(p)].take(k, k + steps)
+            when, who = net._streams[p.seed.spawn_key].take(k, k + steps)
             row[K.EVENTS] = n_pointers
             pointers.append(np.searchsorted(when, np.arange(k, k + steps + 1)) + n_ids)
             ids.append(np.asarray(who, np.uint32))
@@ -285,12 +285,12 @@ def _inputs(net, steps: int):
             at += current.size
         if p.noisy:
             row[K.NOISE] = at
-            blocks.append(net._streams[id(p)].standard_normal(steps * p.n))
+            blocks.append(net._streams[p.seed.spawn_key].standard_normal(steps * p.n))
             at += steps * p.n
     kicks = []
     for d in net.drives:
         if d.state_name is not None:
-            amounts = net._streams[id(d)].take(k, k + steps) * d.source.synapse.gain
+            amounts = net._streams[d.seed.spawn_key].take(k, k + steps) * d.source.synapse.gain
             kicks.append(np.zeros(K.KICK_COLUMNS, np.int64))
             post = d.target.population
             kicks[-1][K.KICK_AT] = post.place[d.state_name] + d.target.start
@@ -307,7 +307,7 @@ def _current(net, p, k, steps) -> np.ndarray | None:
     total = None
     for d in net.drives:
         if d.target.population is p and d.state_name is None:
-            values = net._streams[id(d)].take(k, k + steps)
+            values = net._streams[d.seed.spawn_key].take(k, k + steps)
             if not d.target.whole:
                 part = slice(d.target.start, d.target.start + len(d.target))
                 values, narrow = np.zeros((steps, p.n)), values

@@ -1,5 +1,7 @@
 """The builder: what it makes of what it is given, what it refuses and in which words, and runs in pieces."""
 
+import copy
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -953,3 +955,19 @@ def test_infinite_states_without_spikes_are_found():
     net.stimulate(cells[1], ArrayCurrent(np.full(20, -1.7e308), 0.1))
     with pytest.raises(FloatingPointError, match="'cells', unit 1: v is no longer finite"):
         net.run(50.0, progress=False)
+
+
+def test_a_copy_goes_on_as_the_network_itself_would():
+    net = Network(seed=4)
+    cells = net.add(LIF(30, sigma=8.0, I_e=300.0), name="cells")
+    source = net.add(PoissonGroup(10, rate=200.0), name="source")
+    net.connect(source, cells, Exponential(3.0), probability(0.5), weight=100.0, delay=1.5)
+    net.stimulate(cells, OUCurrent(50.0, 30.0, 5.0))
+    net.record(cells, "spikes")
+    net.run(50.0)
+    twin = copy.deepcopy(net)
+    one, other = net.run(50.0).spikes["cells"], twin.run(50.0).spikes["cells"]
+    assert one.n_spikes > 50
+    assert_array_equal(one.times, other.times)
+    assert_array_equal(one.ids, other.ids)
+    assert_array_equal(net.get(cells, "v"), twin.get(twin.groups[0], "v"))
