@@ -109,12 +109,8 @@ def _describe(row, p, where, dt, nest):
     row[K.THETA] = where.get("theta", -1)
     row[K.INCLUSIVE] = nest if model.inclusive is None else model.inclusive
     row[K.SLOPE] = "theta" in where or kind == K.IZHIKEVICH_2007
-    coef = np.array(model.coefficients(dt, conductance), dtype=np.float64)
-    if "theta" in where:
-        coef[1] = 1.0  # the threshold is V_th + theta
-    if kind in (K.IZHIKEVICH_EULER, K.IZHIKEVICH_FIG1, K.IZHIKEVICH_HALF):
-        coef[7] += coef[10]  # 140 + I_e: a number less to read for every neuron and step
-    row[K.ROWS], row[K.PER_NEURON] = K.N_ROWS, coef.ndim == 2
+    coef = model.coefficients(dt, conductance)
+    row[K.PER_NEURON] = coef.ndim == 2
     rows = coef.reshape(len(coef), -1)
     plain = row[K.KIND] in (K.LIF_EXACT, K.LIF_CONDUCTANCE) and row[K.THETA] < 0
     return _in_tiles(rows), plain and bool((rows[3:6] == rows[3:6, :1]).all())

@@ -15,8 +15,8 @@ from penstock.vmath import exp
 __all__: list[str] = []
 
 # one row per population
-(KIND, SIZE, FIRST, V, Z, THETA, COEF, ROWS, PER_NEURON, RECEPTOR_0, RECEPTOR_1, CONDUCTANCE) = range(12)
-(CURRENT, CURRENT_WIDTH, NOISE, INCLUSIVE, SLOPE, LOGGED, EVENTS, PAIR, POPULATION_COLUMNS) = range(12, 21)
+(KIND, SIZE, FIRST, V, Z, THETA, COEF, PER_NEURON, RECEPTOR_0, RECEPTOR_1, CONDUCTANCE) = range(11)
+(CURRENT, CURRENT_WIDTH, NOISE, INCLUSIVE, SLOPE, LOGGED, EVENTS, PAIR, POPULATION_COLUMNS) = range(11, 20)
 # one row per receptor; its numbers in `coef`: d_x, d_g (the parts lost in a step), k, reversal, then c_g and c_x (one
 # each, or one per neuron)
 STAGES, G, X, IS_CONDUCTANCE, NUMBERS, EFFECT_PER_NEURON, RECEPTOR_COLUMNS = range(7)
@@ -145,8 +145,8 @@ def _tile(coef, row, a):
     Their distances are constants, without which the compiler makes no vector loops. Where all neurons share their
     parameters all tiles read one.
     """
-    at = row[COEF] + (a * row[ROWS] if row[PER_NEURON] else 0)
-    return coef[at : at + row[ROWS] * TILE]
+    at = row[COEF] + (a * N_ROWS if row[PER_NEURON] else 0)
+    return coef[at : at + N_ROWS * TILE]
 
 
 @_kernel
@@ -523,7 +523,7 @@ def _reset(ids, row, state, coef):
     kind, c = row[KIND], row[COEF]
     for s in range(ids.size):
         i = np.int64(ids[s])
-        at = c + (i // TILE * row[ROWS] * TILE + i % TILE if row[PER_NEURON] else 0)
+        at = c + (i // TILE * N_ROWS * TILE + i % TILE if row[PER_NEURON] else 0)
         v, z = row[V] + i, row[Z] + i
         if kind <= LIF_EULER:
             drop = coef[at + 7 * TILE]

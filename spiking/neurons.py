@@ -133,7 +133,7 @@ def _overlap(x, y):
 #                    7 drop at a soft reset or 0
 #   ALIF             8 d of w, 9 mV taken by each pA of w (exact), 10 b, 11 d of theta, 12 beta
 #   AdEx             3 dt / C_m, 4 g_L, 5 E_L, 6 V_T, 7 Delta_T, 8 a, 9 d of w, 10 b, 11 I_e
-#   Izhikevich       3 a, 4 b, 5 d, 6 p1, 7 p0, 8 v_u, 9 u_leak, 10 I_e, 11 dt
+#   Izhikevich       3 a, 4 b, 5 d, 6 p1, 7 p0 + I_e, 8 v_u, 9 u_leak, 10 unused, 11 dt
 #   Izhikevich2007   3 dt / C, 4 k, 5 vr, 6 vt, 7 dt a, 8 b, 9 d, 10 c_slope, 11 u_max, 12 b_above, 13 v_switch,
 #                    14 cubic, 15 v_cubic, 16 I_e
 def _rows(*rows) -> np.ndarray:
@@ -535,7 +535,7 @@ class Izhikevich(_Neurons):
         """Return the coefficients of one step of `dt` (ms) as a table (12,) or (12, n)."""
         dt = as_positive_float("dt", dt)
         ends = (self.v_peak, 0.0, self.c)
-        return _rows(*ends, self.a, self.b, self.d, self.p1, self.p0, self.v_u, self.u_leak, self.I_e, dt)
+        return _rows(*ends, self.a, self.b, self.d, self.p1, self.p0 + self.I_e, self.v_u, self.u_leak, 0.0, dt)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -29,12 +29,16 @@ class Recorder:
         if self.variable == "spikes":
             return 0
         if self.variable == "rate":
-            return 8 * (-(-(step + steps) // self.every) - step // self.every)
+            return 8 * self.bins(step, steps)
         return 8 * len(self.group) * self.samples(step, steps)
 
     def samples(self, step: int, steps: int) -> int:
         """Return the number of samples of a state after the steps `step` to `step + steps`."""
         return (step + steps) // self.every - step // self.every
+
+    def bins(self, step: int, steps: int) -> int:
+        """Return the number of bins of a rate that these steps touch."""
+        return -(-(step + steps) // self.every) - step // self.every
 
 
 class States(NamedTuple):
@@ -146,10 +150,14 @@ class _Keeper:
     def __init__(self, net, steps):
         self.net, self.start, self.steps = net, net.step, steps
         self.spikes: list[tuple[np.ndarray, np.ndarray]] = []  # steps and units, as they come
+        n_log = max(_LOG, sum(p.n for p in net.populations))
+        self.log = np.empty(n_log, np.uint32), np.empty(n_log, np.int64)
+        logged = {id(r.group.population) for r in net.recorders if r.variable == "spikes"}
+        net._flat.populations[:, K.LOGGED] = [id(p) in logged for p in net.populations]
         self.state_recorders = [r for r in net.recorders if r.variable not in ("spikes", "rate")]
         self.rate_recorders = [r for r in net.recorders if r.variable == "rate"]
         self.values = [np.empty((r.samples(net.step, steps), len(r.group))) for r in self.state_recorders]
-        self.counts = [np.zeros(r.bytes(net.step, steps) // 8, np.int64) for r in self.rate_recorders]
+        self.counts = [np.zeros(r.bins(net.step, steps), np.int64) for r in self.rate_recorders]
 
     def tables(self, step, steps):
         """Return the recorders of one chunk as the kernel reads them."""
@@ -166,7 +174,7 @@ class _Keeper:
         for row, r in zip(rates, self.rate_recorders, strict=True):
             population = self.net.populations.index(r.group.population)
             row[:] = population, r.group.start, len(r.group), r.every, at_bin
-            at_bin += r.bytes(step, steps) // 8
+            at_bin += r.bins(step, steps)
         return states, np.concatenate(units), np.empty(at), rates, np.zeros(at_bin, np.int64)
 
     def keep(self, step, steps, rows, counts):
@@ -178,7 +186,7 @@ class _Keeper:
             at += n * len(r.group)
         at = 0
         for total, r in zip(self.counts, self.rate_recorders, strict=True):
-            n, first = r.bytes(step, steps) // 8, step // r.every - self.start // r.every
+            n, first = r.bins(step, steps), step // r.every - self.start // r.every
             total[first : first + n] += counts[at : at + n]
             at += n
 
@@ -226,12 +234,7 @@ def _advance(net, steps: int, keeper: _Keeper) -> None:
     flat = net._flat
     drives = _inputs(net, steps)
     recorders = keeper.tables(net.step, steps)
-    n_units = flat.history[0].shape[1]
-    log = np.empty(max(_LOG, n_units), np.uint32), np.empty(max(_LOG, n_units), np.int64)
-    ends, done = np.zeros(4, np.int64), 0
-    flat.populations[:, K.LOGGED] = [
-        any(r.variable == "spikes" and r.group.population is p for r in net.recorders) for p in net.populations
-    ]
+    log, ends, done = keeper.log, np.zeros(4, np.int64), 0
     outcome = K.LOG_FULL
     while outcome == K.LOG_FULL:
         clock = net.step, done, steps, net.timing == "nest"
