@@ -31,6 +31,7 @@ from penstock.analysis.linear_memory import (
     controllability_rank,
     controllable_modes,
     linear_memory_curve,
+    linear_step_memory,
     noise_limited_capacity,
 )
 from penstock.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
@@ -66,6 +67,7 @@ from penstock.analysis.operators import (
     dynamical_similarity,
     operator_distance,
 )
+from penstock.analysis.parallel import ParallelRun, associative_scan, parallel_run, sequential_scan
 from penstock.analysis.periodic import PeriodicOrbits, periodic_orbits
 from penstock.analysis.piecewise import piecewise_linear_cycles, search_piecewise_linear_cycles
 from penstock.analysis.plots import plot_capacity_profiles
@@ -131,6 +133,7 @@ from penstock.analysis.symbolic import (
     symbolic_words,
     topological_entropy,
 )
+from penstock.analysis.trajectory_length import principal_components, trajectory_length
 from penstock.analysis.visibility import (
     DegreeDistribution,
     VisibilityGraph,
@@ -178,6 +181,7 @@ __all__ = [
     "NetworkMeasures",
     "NoiseLimitedCapacity",
     "OperatorDistance",
+    "ParallelRun",
     "ParticipationRatio",
     "PeriodicOrbits",
     "PermutationEntropy",
@@ -200,6 +204,7 @@ __all__ = [
     "VisibilityGraph",
     "WeightDistance",
     "all_strings",
+    "associative_scan",
     "autocorrelation_time",
     "automaton_fidelity",
     "automaton_from_states",
@@ -237,6 +242,7 @@ __all__ = [
     "kernel_rank",
     "lempel_ziv_complexity",
     "linear_memory_curve",
+    "linear_step_memory",
     "lyapunov_spectrum",
     "memory_capacity",
     "memory_over_input_scale",
@@ -246,6 +252,7 @@ __all__ = [
     "noise_limited_capacity",
     "operator_distance",
     "ordinal_patterns",
+    "parallel_run",
     "participation_ratio",
     "periodic_orbits",
     "permutation_entropy",
@@ -253,12 +260,14 @@ __all__ = [
     "plot_capacity_profiles",
     "prediction_error",
     "principal_angles",
+    "principal_components",
     "procrustes",
     "recurrence_network",
     "replica_growth",
     "rosenstein_exponent",
     "search_piecewise_linear_cycles",
     "separation",
+    "sequential_scan",
     "sign_patterns",
     "slow_points",
     "spectral_distance",
@@ -269,6 +278,7 @@ __all__ = [
     "symbolic_dynamics",
     "symbolic_words",
     "topological_entropy",
+    "trajectory_length",
     "valid_prediction_time",
     "visibility_graph",
     "weight_distance",

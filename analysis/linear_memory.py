@@ -1,5 +1,6 @@
-"""Exact memory of linear systems x_t = A x_{t-1} + C u_t with independent inputs: nothing is simulated."""
+"""Exact memory of linear systems x_t = A x_{t-1} + C u_t: nothing is simulated."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +9,15 @@ from numba import njit
 from scipy.linalg import eig, lapack, schur, solve_triangular
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
-from penstock.checks import as_finite_float, as_int, as_matrix, as_non_negative_float, as_positive_float
+from penstock.checks import (
+    as_finite_array,
+    as_finite_float,
+    as_int,
+    as_matrix,
+    as_non_negative_float,
+    as_positive_float,
+    as_vector,
+)
 from penstock.threads import one_blas_thread
 
 __all__ = [
@@ -17,6 +26,7 @@ __all__ = [
     "controllability_rank",
     "controllable_modes",
     "linear_memory_curve",
+    "linear_step_memory",
     "noise_limited_capacity",
 ]
 
@@ -234,6 +244,58 @@ def noise_limited_capacity(
     total = float(np.trace(solve_triangular(L, solve_triangular(L, G, lower=True).T, lower=True)))
     limit = MOST_DELAYS if max_delay is None else as_int("max_delay", max_delay, minimum=0) + 1
     return NoiseLimitedCapacity(total, _noisy_curve(A, C, L, total, as_positive_float("tol", tol), limit))
+
+
+@one_blas_thread
+def linear_step_memory(A, C, readout=None, *, amplitude=1.0, n_steps: int = 1024) -> np.ndarray:
+    """Return the memory function of a step input of ``x_t = A x_{t-1} + C u_t``, ``y = readout @ x``, in closed form.
+
+    M(t) = ‖readout A^(t+1) C u‖ for a step of size u: what `step_memory` measures as ‖y_{t+1} - y_t‖, without the
+    rounding of that difference, so down to the smallest numbers.
+
+    Parameters
+    ----------
+    A : array or sparse, shape (N, N)
+        Recurrent matrix.
+    C : array, shape (N,) or (N, m)
+        Input matrix.
+    readout : array, shape (N,) or (n_outputs, N), optional
+        Output weights; by default y = x.
+    amplitude : float or array, shape (m,), optional
+        Size of the step in every input channel.
+    n_steps : int, optional
+        Steps with the input on, at least 2.
+
+    Returns
+    -------
+    array, shape (n_steps - 1,)
+        M(t) for t = 0, 1, ...
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a shape does not fit or a number is not finite.
+
+    References
+    ----------
+    S. Wang, Z. Li, Q. Li, Inverse approximation theory for nonlinear recurrent neural networks, ICLR (2024).
+
+    Examples
+    --------
+    >>> linear_step_memory([[0.5]], [2.0], n_steps=5)
+    array([1.   , 0.5  , 0.25 , 0.125])
+    """
+    A, C = _check_pair(A, C)
+    n_steps = as_int("n_steps", n_steps, minimum=2)
+    weights = np.eye(len(A)) if readout is None else np.atleast_2d(as_finite_array("readout", readout, ndim=(1, 2)))
+    if weights.shape[1] != len(A):
+        raise ValueError(f"readout must have shape ({len(A)},) or (n_outputs, {len(A)}), got {np.shape(readout)}")
+    x = C @ as_vector("amplitude", amplitude, C.shape[1])
+    memory = np.empty(n_steps - 1)
+    for t in range(len(memory)):
+        x = A @ x
+        memory[t] = math.hypot(*(weights @ x))  # squares would underflow at 1e-162
+    return memory
 
 
 def _check_pair(A, C) -> tuple[np.ndarray, np.ndarray]:

@@ -20,6 +20,7 @@ __all__ = [
     "plot_memory_curve",
     "plot_memory_over_scale",
     "plot_mutual_information",
+    "plot_parallel_run",
     "plot_periodic_orbits",
     "plot_permutation_entropy",
     "plot_prediction_error",
@@ -608,6 +609,21 @@ def plot_valid_prediction_time(result, ax=None):
     ax.axvline(result.median, color="C1", linewidth=1, label=f"median valid time {result.median:.3g}")
     ax.set(xlabel="Lyapunov times" if known else "time (units of dt)", ylabel="relative error")
     ax.set(xlim=(0, t[-1]), ylim=(0, 3 * max(result.threshold, 0.5)))
+    ax.legend(frameon=False)
+    return ax
+
+
+def plot_parallel_run(result, ax=None):
+    """Draw the largest change of every iteration and the tolerance; return the axes."""
+    ax = _axes(ax)
+    steps = np.arange(1, result.n_iterations + 1)
+    word = "converged" if result.converged else "not converged"
+    drawn = np.maximum(result.changes, 1e-17)  # an iteration may change nothing at all
+    ax.semilogy(steps, drawn, marker=".", label=f"{'quasi-' * result.diagonal}DEER, {word}")
+    ax.axhline(result.tol, color="0.3", linestyle="--", linewidth=1, label=f"tolerance {result.tol:.1g}")
+    ax.set(xlabel="iteration", ylabel="largest change, relative to max(1, |x|)")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set_title(f"{result.n_settled} of {len(result.states)} steps settled", fontsize="medium")
     ax.legend(frameon=False)
     return ax
 

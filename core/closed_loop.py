@@ -49,6 +49,11 @@ class ClosedLoop(Around):
         object.__setattr__(self, "system", as_system(self.system))
         if not callable(self.readout):
             raise TypeError(f"readout must be a Readout or a function of states, got {self.readout!r}")
+        if self.system.timed:
+            raise ValueError(
+                "system must step regularly: its last input is an elapsed time, which no readout can feed; give "
+                "dataclasses.replace(system, timed=False, dt=…)"
+            )
         if not 0 < self.n_fed <= self.system.n_inputs:
             most = self.system.n_inputs
             raise ValueError(f"readout must have 1 to {most} outputs, the inputs of system, got {self.n_fed}")

@@ -32,7 +32,7 @@ def find(name: str) -> Any:
     if method:
         made_by = None if method.startswith("_") else inspect.getattr_static(thing, method, None)
         thing = getattr(thing, method) if isinstance(made_by, classmethod | staticmethod) else None
-    harmless = room not in TYPES_ONLY or _is_activation(thing)
+    harmless = room not in TYPES_ONLY or _is_arithmetic(thing)
     if not inspect.isclass(thing) and not (callable(thing) and harmless):
         raise ValueError(f"{name!r} is no public type or function of this penstock that a file may name")
     return thing
@@ -64,15 +64,18 @@ def linear_model(name: str) -> type | None:
 def may_hold(kind, value) -> bool:
     """Whether a file may give a class this argument: penstock's dataclasses call functions when they are made.
 
-    `ClosedLoop` tries its readout, for one. So what a file gives them may be called only if it is an activation, or an
-    object such as `Readout`; recipes and estimators, which call nothing before `fit`, may hold any public function.
+    `ClosedLoop` tries its readout, for one. So what a file gives them may be called only if it is an activation, a
+    solver of liquid cells, or an object such as `Readout`; recipes and estimators, which call nothing before `fit`,
+    may hold any public function.
     """
     calls = is_dataclass(kind) and kind.__module__.partition(".")[0] == "penstock"
-    return not calls or not callable(value) or is_record(type(value)) or _is_activation(value)
+    return not calls or not callable(value) or is_record(type(value)) or _is_arithmetic(value)
 
 
-def _is_activation(thing) -> bool:
-    return getattr(thing, "__module__", None) == "penstock.vmath"
+def _is_arithmetic(thing) -> bool:
+    """Whether a function only computes numbers from its arguments: activations, heads and solvers of liquid cells."""
+    arithmetic = ("penstock.vmath", "penstock.reservoirs.heads", "penstock.reservoirs.solvers")
+    return getattr(thing, "__module__", None) in arithmetic
 
 
 def is_record(kind) -> bool:

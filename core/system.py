@@ -83,6 +83,7 @@ class SystemDefaults:
     observed: slice = slice(None)
     dtype: np.dtype = np.dtype(np.float64)
     start: np.ndarray | None = None  # where an analysis of an autonomous system begins; None to draw a state
+    timed: bool = False  # whether the last input is the time since the step before: irregular sampling
 
     def step(self, x, u):
         """Return the next state: (n,), (m,) -> (n,)."""
@@ -312,6 +313,11 @@ class Around(SystemDefaults):
     def dt(self):
         """Time between two steps."""
         return self.system.dt
+
+    @property
+    def timed(self):
+        """Whether the last input is the time since the step before."""
+        return self.system.timed
 
     @property
     def observed(self):

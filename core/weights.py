@@ -10,7 +10,7 @@ All functions raise TypeError for arguments of the wrong type (a missing seed, a
 ValueError for arguments out of range; the message names the argument.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import scipy.sparse as sp
@@ -40,6 +40,7 @@ __all__ = [
     "eye",
     "from_graph",
     "low_rank_masked",
+    "low_rank_sparse",
     "normal",
     "orthogonal",
     "permutation",
@@ -197,6 +198,64 @@ def low_rank_masked(n_units: int, *, rank: int = 1, density: float = 0.1, seed) 
     rows, cols = _positions(rng, n, density)
     U, V = value_rng.standard_normal((2, n, rank))
     return _csr(rows, cols, np.einsum("ij,ij->i", U[rows], V[cols]) / np.sqrt(rank), n)
+
+
+@one_blas_thread
+def low_rank_sparse(
+    n_units: int, *, rank: int, sparsity: float, initial: Callable[..., np.ndarray] = orthogonal, seed
+) -> sp.csr_array:
+    """Draw a sparse (n_units, n_units) matrix: the best approximation of rank r to a dense one, then a random mask.
+
+    W = (W1 W2) * M with W1 = U_r S_r^(1/2) and W2 = S_r^(1/2) V_r^T, of the truncated singular value decomposition of
+    the initial matrix, and independent entries of M, 0 with probability `sparsity`, else 1. W1 and W2 are the 2 N r
+    numbers that training changes (Tumma et al., ICLR 2024, arXiv 2310.03915).
+
+    The mask spares (1 - sparsity) of the squared norm on average, and as it raises the rank, W has in general full rank
+    again. If U and V are rotations independent of each other, the spectral radius of a large W is therefore
+    sqrt((1 - sparsity) (s_1^2 + … + s_r^2) / N), the s_k being the largest singular values of the initial matrix:
+    sqrt((1 - sparsity) r / N) for an orthogonal one, sqrt(1 - sparsity) times its own for a normal one at full rank.
+
+    An orthogonal matrix has equal singular values, any r of them the largest: the space of V_r is then a random one.
+
+    Parameters
+    ----------
+    n_units : int
+        Number of units N.
+    rank : int
+        Rank r before the mask, 1 to N.
+    sparsity : float
+        Expected fraction of zeros, from 0 to below 1.
+    initial : callable
+        Draws the initial matrix: a random function of this module, or anything called as ``initial(N, seed=...)``.
+    seed : int or SeedSequence
+        Seed of initial matrix, mask and, where singular values are equal, of the choice among them.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> import numpy as np
+    >>> W = low_rank_sparse(30, rank=3, sparsity=0.0, seed=0)
+    >>> int(np.linalg.matrix_rank(W.toarray()))
+    3
+    >>> from penstock.reservoirs import ESN
+    >>> ESN.random(30, weights=partial(low_rank_sparse, rank=3, sparsity=0.8), seed=0).n_units
+    30
+    """
+    n = as_int("n_units", n_units)
+    rank = _as_int_between("rank", rank, 1, n)
+    sparsity = as_finite_float("sparsity", sparsity)
+    if not 0 <= sparsity < 1:
+        raise ValueError(f"sparsity must lie in [0, 1), got {sparsity}")
+    if not callable(initial):
+        raise TypeError(f"initial must be a function, called as initial(n_units, seed=...), got {initial!r}")
+    mask_seed, initial_seed, turn_seed = seed_sequence(seed).spawn(3)
+    A = as_matrix("initial", initial(n, seed=initial_seed), (n, n), np.float64)
+    # Turned first, or LAPACK would choose coordinate axes for equal singular values: silent units.
+    turn = orthogonal(n, seed=turn_seed)
+    U, s, Vt = np.linalg.svd(A @ turn)
+    W = (U[:, :rank] * s[:rank]) @ (Vt[:rank] @ turn.T)
+    rows, cols = np.nonzero(np.random.default_rng(mask_seed).random((n, n)) >= sparsity)
+    return _csr(rows, cols, W[rows, cols], n)
 
 
 def permutation(n_units: int, *, seed) -> sp.csr_array:

@@ -1,6 +1,23 @@
 """Signals, benchmark tasks and the small real record that ships with the package."""
 
 from penstock.data.files import Table, read_series, read_ts
+from penstock.data.functionals import (
+    airy_kernel,
+    exponential_kernel,
+    linear_functional,
+    polynomial_kernel,
+    sine_kernel,
+    two_part_kernel,
+    window_kernel,
+)
+from penstock.data.irregular import (
+    Exponential,
+    IrregularTask,
+    fitzhugh_nagumo_at,
+    irregular_task,
+    lorenz_at,
+    sines_at,
+)
 from penstock.data.real import sunspots
 from penstock.data.sequences import (
     Sequences,
@@ -31,6 +48,8 @@ from penstock.laws import Normal, Signs, Uniform
 
 __all__ = [
     "MSO_FREQUENCIES",
+    "Exponential",
+    "IrregularTask",
     "LabelledSeries",
     "Normal",
     "Sequences",
@@ -39,29 +58,40 @@ __all__ = [
     "Task",
     "Uniform",
     "adding",
+    "airy_kernel",
     "copy_memory",
     "ct_xor",
     "delayed_match",
     "double_scroll",
+    "exponential_kernel",
+    "fitzhugh_nagumo_at",
     "flip_flop",
     "henon",
     "integration",
+    "irregular_task",
     "japanese_vowels",
     "kuramoto_sivashinsky",
+    "linear_functional",
     "logistic",
     "lorenz63",
     "lorenz96",
     "lorenz96_task",
+    "lorenz_at",
     "mackey_glass",
     "mackey_glass_task",
     "multiple_superimposed_oscillators",
     "n_back",
     "narma",
     "parity",
+    "polynomial_kernel",
     "read_series",
     "read_ts",
     "rossler",
     "sequence_memory",
     "sin_mem",
+    "sine_kernel",
+    "sines_at",
     "sunspots",
+    "two_part_kernel",
+    "window_kernel",
 ]

@@ -145,7 +145,8 @@ class Classifier(Trained):
         if further:
             classes, system, scaling, readout = self.classes_, self.system_, self.inputs_, deepcopy(self.readout_)
         else:
-            system, scaling = self._draw(series.n_channels, "the channels of X"), self._scaling(series.parts)
+            system = self._draw(series.n_channels, "the channels of X")
+            scaling = self._scaling(series.parts, system.timed)
             readout = clone(self.readout)
         classes = _distinct(np.concatenate(counted), classes)
         ones = np.eye(len(classes))

@@ -59,7 +59,8 @@ class Drawn(Parameters):
         """Return the system, with that many inputs."""
         n_inputs = as_int("n_inputs", n_inputs, minimum=0)
         given = "n_inputs" in inspect.signature(self.make).parameters and "n_inputs" not in self.settings
-        return as_system(self.make(**self.settings, **({"n_inputs": n_inputs} if given else {})))
+        channels = n_inputs - bool(self.settings.get("timed"))  # the last channel of a timed system is not data
+        return as_system(self.make(**self.settings, **({"n_inputs": channels} if given else {})))
 
     def __repr__(self):
         settings = "".join(f", {name}={getattr(value, '__name__', value)!s}" for name, value in self.settings.items())

@@ -9,6 +9,7 @@ __all__ = [
     "plot_forecast",
     "plot_rates",
     "plot_training",
+    "plot_wiring",
 ]
 
 
@@ -109,3 +110,46 @@ def plot_training(training, ax=None):
     ax.set(xlabel="iteration", ylabel="one-step RMSE (sd of the series)")
     ax.legend(fontsize="small")
     return ax
+
+
+def plot_wiring(wiring, ax=None):
+    """Draw the neurons of a wiring in columns and its synapses coloured by sign; return the axes.
+
+    Synapses to a column further right are straight, those within a column or back to the left are arcs.
+    """
+    import networkx as nx
+    from matplotlib import pyplot as plt
+    from matplotlib.lines import Line2D
+
+    ax = plt.subplots(figsize=(6, 4), layout="constrained")[1] if ax is None else ax
+    graph = wiring.graph()
+    columns, place = _columns(graph)
+    size = float(np.clip(1500 / max(map(len, columns.values())), 12, 110))
+    for polarity, color in ((1, "C0"), (-1, "C3")):
+        signed = [(i, j) for i, j, sign in graph.edges(data="polarity") if sign == polarity]
+        onward = [(i, j) for i, j in signed if place[i][0] < place[j][0]]
+        back = [(i, j) for i, j in signed if place[i][0] >= place[j][0]]
+        look = {"edge_color": color, "alpha": 0.6, "width": 0.8, "arrowsize": 6, "node_size": size, "ax": ax}
+        nx.draw_networkx_edges(graph, place, edgelist=onward, **look)
+        nx.draw_networkx_edges(graph, place, edgelist=back, connectionstyle="arc3,rad=0.4", **look)
+    nx.draw_networkx_nodes(graph, place, node_size=size, node_color="0.25", ax=ax)
+    for column, (kind, neurons) in enumerate(columns.items()):
+        ax.annotate(f"{len(neurons)} {kind}", (column, 0.53), ha="center", va="bottom", annotation_clip=False)
+    ax.set(xlim=(-0.3, len(columns) - 0.7), ylim=(-0.55, 0.55))
+    ax.set_axis_off()
+    keys = [Line2D([], [], color=color, label=sign) for sign, color in (("excitatory", "C0"), ("inhibitory", "C3"))]
+    ax.legend(handles=keys, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=2, frameon=False)
+    return ax
+
+
+def _columns(graph):
+    """Return {kind: its neurons} from left to right, and {neuron: (x, y)}."""
+    nodes = list(graph.nodes(data="kind"))
+    kinds = [kind for kind in ("sensory", "inter", "command", "motor") if kind in dict(nodes).values()]
+    columns = {kind: [neuron for neuron, found in nodes if found == kind] for kind in kinds}
+    place = {
+        neuron: (x, 0.5 - (row + 0.5) / len(neurons))
+        for x, neurons in enumerate(columns.values())
+        for row, neuron in enumerate(neurons)
+    }
+    return columns, place

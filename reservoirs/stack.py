@@ -96,6 +96,11 @@ class Stack(SystemDefaults):
         return self.layers[0].dt
 
     @property
+    def timed(self):
+        """Whether the last input is the time since the step before."""
+        return self.layers[0].timed
+
+    @property
     def observed(self):
         """The units a readout sees."""
         if self.concat:

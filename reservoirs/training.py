@@ -63,8 +63,14 @@ class Trained(Parameters):
             )
         return washout
 
-    def _scaling(self, parts) -> Scaling:
-        return Scaling.of(parts) if self.standardise else Scaling.none(parts[0].shape[1])
+    def _scaling(self, parts, timed=False) -> Scaling:
+        """Return the scaling of the channels; elapsed times, the last channel of a timed system, stay as they are."""
+        if not self.standardise:
+            return Scaling.none(parts[0].shape[1])
+        center, scale = Scaling.of(parts)
+        if timed:
+            center[-1], scale[-1] = 0.0, 1.0
+        return Scaling(center, scale)
 
     def _draw(self, n_inputs, meaning):
         system = self.system.draw(n_inputs) if isinstance(self.system, Drawn) else as_system(self.system)
@@ -119,7 +125,9 @@ class Sequential(Trained):
             fed = f" and {k} outputs fed back" if feedback is not None else ""
             system = self._draw(m if feedback is None else m + k, f"{m} inputs{fed}")
             readout = clone(self.readout)
-            in_scaling, out_scaling = self._scaling(inputs.parts), self._scaling(targets.parts)
+            if system.timed and feedback is not None:
+                raise ValueError("system must not be timed where outputs are fed back: its last input is elapsed time")
+            in_scaling, out_scaling = self._scaling(inputs.parts, system.timed), self._scaling(targets.parts)
         U = [in_scaling(part) for part in inputs.parts]
         Y = [out_scaling(part) for part in targets.parts]
         clean = U if feedback is None else [teach(u, y, feedback) for u, y in zip(U, Y, strict=True)]

@@ -6,29 +6,45 @@ import numpy as np
 from scipy.sparse import csr_array
 
 import penstock
-from penstock import Flow, Map, Readout
+from penstock import Flow, Map, Readout, Uniform
 from penstock.closed_loop import ClosedLoop, PassThrough
 from penstock.reservoirs import (
     ES2N,
     ESN,
     GRU,
+    LEM,
+    LMU,
+    LTC,
     NVAR,
     PLRNN,
+    RON,
     AdaptiveNVAR,
     Assembly,
+    AutoNCP,
+    CfC,
     Conceptor,
     Conceptored,
+    CoRNN,
     DeepESN,
     DeepResESN,
     EIReservoir,
     EuSN,
     Hybrid,
+    LegendreMemory,
+    LegS,
+    LinearMemory,
     ResESN,
     ResRMN,
     ShallowPLRNN,
+    SimpleLTC,
     Stack,
+    WaveReservoir,
+    no_gate,
+    pure,
+    silu,
     symmetric_module,
 )
+from penstock.reservoirs.solvers import exponential_midpoint, rk4
 from penstock.weights import eye, permutation, ring, sparse
 
 N, M = 21, 2
@@ -120,6 +136,9 @@ MODELS = {
     "ResRMN": lambda: ResRMN.random(11, n_memory=10, memory_radius=0.9, alpha=0.8, beta=0.2, **SHARED),
     "EIReservoir": lambda: EIReservoir.random(N, n_inputs=M, input_fraction=1.0, gain=4.0, threshold=0.1, seed=3),
     "EIReservoir dense": _excitatory_inhibitory,
+    "CoRNN": lambda: CoRNN(*_uniform((N, N), (N, N), (N, M), N), gamma=_uniform(N)[0] + 1.5, epsilon=4.0, dt=0.1),
+    "RON sparse": lambda: RON.random(N, density=0.3, dt=0.2, **SHARED),
+    "LEM": lambda: LEM(*_uniform((3 * N, N), (N, N), (4 * N, M), 4 * N), dt=0.7),
     "GRU": _gru,
     "GRU sparse": lambda: _gru(csr_array),
     "GRU direct": lambda: _gru(direct=True),
@@ -148,10 +167,29 @@ MODELS = {
     ),
     "Assembly of seven": lambda: Assembly.random(N, n_modules=7, coupling_radius=50.0, **SHARED),
     "Assembly of one": lambda: Assembly.random(N, n_modules=1, **SHARED),
+    "LTC dense": lambda: LTC.random(N, n_inputs=M, seed=3),
+    "LTC NCP": lambda: LTC.random(
+        AutoNCP(N, 4, n_inputs=M), unfolds=2, dt=0.4, solver=exponential_midpoint, sigma=Uniform(1.0, 2.0), seed=3
+    ),
+    "CfC": lambda: CfC.random(N, n_inputs=M, backbone_units=17, backbone_layers=2, dt=1.5, seed=3),
+    "CfC pure with memory": lambda: CfC.random(9, n_inputs=M, mode=pure, memory=True, activation=silu, seed=3),
+    "CfC wired": lambda: CfC.wired(AutoNCP(N, 4, n_inputs=M), mode=no_gate, seed=3),
+    "SimpleLTC": lambda: SimpleLTC.random(N, **SHARED),
+    "SimpleLTC relu rk4": lambda: SimpleLTC.random(N, activation=penstock.relu, solver=rk4, unfolds=2, **SHARED),
     "Stack of GRUs": lambda: Stack([_gru(), GRU(*_uniform((27, 9), (27, N)))]),
     "PLRNN below ShallowPLRNN": lambda: Stack(
         [_plrnn(), ShallowPLRNN(*_uniform(9, (9, 5), (5, 9), 9, 5), W_in=0.1 * _uniform((9, N))[0], clipped=True)]
     ),
     "Conceptored ESN": lambda: _conceptored(ESN.random(N, leak=0.3, **SHARED)),
     "Conceptored Stack": lambda: _conceptored(Stack([ESN.random(12, leak=0.5, **SHARED), _map_layer()])),
+    "LegendreMemory": lambda: LegendreMemory.of(10, 15.0, n_inputs=M),
+    "LegS": lambda: LegS(10, n_inputs=M),
+    "LegS held": lambda: LegS(10, n_inputs=M, alpha=None),
+    "LMU": lambda: LMU.random(11, order=5, theta=9.0, n_inputs=M, n_memories=2, bias_scaling=0.2, seed=3),
+    "LinearMemory modes": lambda: LinearMemory.diagonal(
+        [0.9, 0.8j, -0.5, 0.6 - 0.7j], [[1, 2], [1j, 2], [0.5, 1], [1 - 1j, 0.3]]
+    ),
+    "ESN of waves": lambda: WaveReservoir.travelling(
+        N, n_inputs=M, speed=[0.4, 1.0], decay=[0.7, 0.9], closed=False, bias=0.1, activation=penstock.tanh
+    ),
 }

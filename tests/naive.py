@@ -180,3 +180,33 @@ def next_generation_forecast(series, settings, first):
         row = nvar_features(np.array(values[-known:]), s.n_delays, s.skip, s.orders)[-1]
         values.append(values[-1] + W @ [*constant, *row])
     return series[first - 1 : first + s.n_train - 1] + X @ W.T, np.array(values[known - 1 :]).reshape(-1, d)
+
+
+def ltc_states(ltc, u, elapsed, x0):
+    """The fused step of a liquid network, one synapse after the other."""
+
+    def dense(matrix):
+        return matrix.toarray() if hasattr(matrix, "toarray") else matrix
+
+    def s(v, steepness, midpoint):
+        return 1 / (1 + math.exp(-steepness * (v - midpoint)))
+
+    W, E, sigma, mu = map(dense, (ltc.W, ltc.E, ltc.sigma, ltc.mu))
+    W_in, E_in, sigma_in, mu_in = map(dense, (ltc.W_in, ltc.E_in, ltc.sigma_in, ltc.mu_in))
+    v, states = np.array(x0, float), []
+    for u_t, time in zip(u, elapsed, strict=True):
+        for _ in range(ltc.unfolds):
+            new = np.empty_like(v)
+            for i in range(v.size):
+                c = ltc.C_m[i] * ltc.unfolds / time
+                num, den = c * v[i] + ltc.g_leak[i] * ltc.v_leak[i], c + ltc.g_leak[i]
+                for j in range(v.size):
+                    a = W[i, j] * s(v[j], sigma[i, j], mu[i, j])
+                    num, den = num + a * E[i, j], den + a
+                for k in range(u_t.size):
+                    a = W_in[i, k] * s(ltc.input_weight[k] * u_t[k] + ltc.input_bias[k], sigma_in[i, k], mu_in[i, k])
+                    num, den = num + a * E_in[i, k], den + a
+                new[i] = num / den
+            v = new
+        states.append(v)
+    return np.array(states)

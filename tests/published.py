@@ -326,3 +326,24 @@ PD14 = {
 # RECOMPUTED. Rates (Hz) of these populations in mean-field theory with coloured noise, under Poisson and DC drive.
 PD14_MEAN_FIELD_POISSON = [0.754, 2.794, 4.441, 5.823, 7.153, 8.470, 1.159, 7.756]
 PD14_MEAN_FIELD_DC = [0.687, 2.660, 4.244, 5.625, 7.266, 8.216, 1.185, 7.526]
+
+# --- Wirings ------------------------------------------------------------------------------------------------------
+# ncps 1.0.1, ncps.wirings: AutoNCP(8, 2, 0.5) built for 2 inputs, seed 22222; a row per receiving neuron, here.
+NCPS_AUTONCP_8_2 = [
+    [0, 0, 0, -1, 0, 0, 0, 0],
+    [0, 0, -1, 0, 0, 0, 0, 0],
+    [0, 0, 0, 1, -1, -1, 0, 0],
+    [0, 0, -1, 0, 0, 0, -1, 1],
+    *[[0] * 8] * 4,
+]
+NCPS_AUTONCP_8_2_SENSORY = [*[[0, 0]] * 4, [-1, 0], [0, 1], [0, 1], [-1, 0]]
+# The same for other arguments (n_units, n_motor, sparsity, n_inputs), seed 22222: numbers of synapses between neurons
+# and from inputs, then the sums of their polarities.
+NCPS_AUTONCP = {
+    (28, 4, 0.5, 4): (86, 28, 10, -6),
+    (19, 1, 0.5, 32): (46, 160, -2, 0),
+    (64, 8, 0.8, 3): (179, 36, 15, 2),
+    (128, 16, 0.9, 1): (354, 68, -10, 14),
+    (10, 3, 0.1, 5): (11, 20, 1, -4),
+    (12, 2, 1.0, 6): (12, 9, 2, -1),
+}

@@ -6,14 +6,18 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose
 from scipy.linalg import block_diag, solve_discrete_lyapunov
+from scipy.special import roots_jacobi
 
 import penstock.analysis.linear_memory
 from penstock.analysis import (
     controllability_rank,
     controllable_modes,
     linear_memory_curve,
+    linear_step_memory,
     noise_limited_capacity,
+    step_memory,
 )
+from penstock.reservoirs import LinearMemory
 
 
 def ring(n, weight):
@@ -273,6 +277,64 @@ def test_noisy_capacity_equals_a_simulation():
         r2 = 1 - np.linalg.lstsq(x, y)[1][0] / (y @ y)
         # 4 standard errors, sqrt(4 R^2 (1 - R^2)^2 / T) < .0013
         assert r2 == pytest.approx(result.per_delay[k], abs=0.005)
+
+
+# Steps
+
+
+def test_step_memory_is_the_impulse_response_one_step_on():
+    rng = np.random.default_rng(3)
+    A, C, readout, u = random_matrix(6, rng), rng.standard_normal((6, 2)), rng.standard_normal((3, 6)), [0.5, -2.0]
+    powers = [np.linalg.matrix_power(A, t + 1) @ C @ u for t in range(39)]
+    exact = [np.linalg.norm(readout @ x) for x in powers]
+    assert_allclose(linear_step_memory(A, C, readout, amplitude=u, n_steps=40), exact, rtol=1e-10)
+    whole = linear_step_memory(sp.csr_array(A), C, amplitude=2.0, n_steps=40)
+    exact = [2 * np.linalg.norm(np.linalg.matrix_power(A, t + 1) @ C.sum(axis=1)) for t in range(39)]
+    assert_allclose(whole, exact, rtol=1e-10)
+    assert linear_step_memory(A, C).shape == (1023,)
+
+
+@pytest.mark.parametrize("make", [LinearMemory.lru, LinearMemory.random])
+def test_step_memory_in_closed_form_is_the_measured_one(make):
+    memory = make(12, seed=0)
+    readout = np.random.default_rng(1).standard_normal(12)
+    measured = step_memory(memory, readout=readout, amplitude=-1.5, n_steps=200, washout=0)
+    exact = linear_step_memory(memory.W, memory.W_in, readout, amplitude=-1.5, n_steps=200)
+    assert_allclose(measured.memory, exact, atol=1e-12)  # differences of outputs of size 30
+    assert measured.memory[-20:].min() == 0 or measured.memory.min() < 1e-3
+
+
+def test_step_memory_goes_down_to_the_smallest_numbers():
+    assert_allclose(linear_step_memory([[0.5]], [1.0], n_steps=1000), 0.5 ** np.arange(1.0, 1000), rtol=1e-13)
+
+
+def test_many_modes_together_have_a_memory_with_a_heavy_tail_for_a_while():
+    """Sum of exponentials of rates in (0, 1] with weights r^(p-1): int_0^1 r^(p-1) exp(-r t) dr is Gamma(p) / t^p."""
+    p = 1.1
+    x, weights = roots_jacobi(60, 0.0, p - 1)  # Gauss points of the weight (1 + x)^(p - 1) on [-1, 1]
+    r = (1 + x) / 2
+    memory = linear_step_memory(np.diag(np.exp(-r)), np.ones(60), weights / 2**p, n_steps=200)
+    t = np.arange(1.0, 200)
+    # the rest of the integral, beyond r = 1, is below exp(-t) / t
+    assert_allclose(memory[30:], float(mpmath.gamma(p)) * t[30:] ** -p, rtol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "error", "message"),
+    [
+        ((np.eye(2, 3), np.ones(2)), {}, ValueError, "A must be square"),
+        ((np.eye(2), np.ones(3)), {}, ValueError, r"C must have shape \(2, any\)"),
+        ((np.eye(2), np.ones(2), np.ones(3)), {}, ValueError, r"readout must have shape \(2,\) or \(n_outputs, 2\)"),
+        ((np.eye(2), np.ones(2), "x"), {}, TypeError, "readout must hold real numbers"),
+        ((np.eye(2), np.ones(2)), {"amplitude": [1.0, 2.0]}, ValueError, r"amplitude must be a number or have shape"),
+        ((np.eye(2), np.ones(2)), {"amplitude": np.nan}, ValueError, "amplitude must be finite"),
+        ((np.eye(2), np.ones(2)), {"n_steps": 1}, ValueError, "n_steps must be at least 2"),
+        ((np.eye(2), np.ones(2)), {"n_steps": None}, TypeError, "n_steps must be an integer"),
+    ],
+)
+def test_bad_steps_are_refused(arguments, settings, error, message):
+    with pytest.raises(error, match=message):
+        linear_step_memory(*arguments, **settings)
 
 
 # Errors

@@ -33,6 +33,13 @@ def _relu(x, out):
         out[i] = vmath.relu(x[i])
 
 
+@njit(error_model="numpy")
+def _one_plus_exp2(t, out, falling):
+    for i in range(t.size):
+        out[i] = vmath.one_plus_exp2(t[i])
+        falling[i] = vmath.falling_sigmoid2(t[i])
+
+
 KERNELS = {"tanh": _tanh, "exp": _exp, "sigmoid": _sigmoid, "relu": _relu}
 LONG = {
     "tanh": np.tanh,
@@ -142,6 +149,25 @@ def test_complex_arguments_give_derivatives():
     for function in vmath.ACTIVATIONS:
         exact = vmath.activation_slope(function, function(z))
         np.testing.assert_allclose(np.imag(function(z + 1e-20j)) / 1e-20, exact, rtol=1e-14)
+
+
+@pytest.mark.parametrize(("dtype", "reach"), [(np.float64, 510), (np.float32, 62)])
+def test_one_plus_exp2_is_good_to_two_ulp_and_keeps_products_finite(dtype, reach):
+    t = np.concatenate([np.linspace(-reach, reach, 300_001), np.linspace(-3, 3, 300_001)]).astype(dtype)
+    out, falling = np.empty_like(t), np.empty_like(t)
+    _one_plus_exp2(t, out, falling)
+    exact = 1 + np.exp2(t.astype(np.longdouble))
+    assert ulps(out, exact).max() <= 2
+    assert ulps(falling, 1 / exact).max() <= 3
+    t = np.array([1e30, -1e30, np.inf, -np.inf, np.nan], dtype)
+    out, falling = np.empty_like(t), np.empty_like(t)
+    _one_plus_exp2(t, out, falling)
+    limit = dtype(2) ** dtype(reach)
+    np.testing.assert_array_equal(out, [limit, 1, limit, 1, np.nan])
+    assert np.isfinite(out[0] * out[0])
+    np.testing.assert_array_equal(falling, 1 / out)
+    np.testing.assert_allclose(vmath.falling_sigmoid2(-1.3 / np.log(2)), vmath.sigmoid(1.3), rtol=1e-15)
+    assert vmath.one_plus_exp2(3.0) == 9.0
 
 
 def test_all_finite_sees_every_position():

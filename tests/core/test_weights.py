@@ -15,6 +15,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
 from penstock.laws import Normal, Signs, Uniform
+from penstock.reservoirs import ESN
+from penstock.scaling import spectral_radius
 from penstock.weights import (
     antisymmetric,
     aperiodic_signs,
@@ -26,6 +28,7 @@ from penstock.weights import (
     erdos_renyi,
     from_graph,
     low_rank_masked,
+    low_rank_sparse,
     normal,
     orthogonal,
     permutation,
@@ -39,6 +42,7 @@ from penstock.weights import (
 DENSE = {f.__name__: f for f in (uniform, normal, bernoulli, antisymmetric, orthogonal)}
 SPARSE = {f.__name__: f for f in (sparse, ternary, low_rank_masked, permutation, erdos_renyi)}
 SPARSE |= {"per_row": partial(sparse, per_row=3), "watts_strogatz": watts_strogatz, "barabasi_albert": barabasi_albert}
+SPARSE |= {"low_rank_sparse": partial(low_rank_sparse, rank=2, sparsity=0.5)}
 RANDOM = DENSE | SPARSE
 FIXED = {
     "ring": ring(5, 0.5),
@@ -507,3 +511,125 @@ def test_signs_drive_every_mode_of_a_ring(n):
     # sums of n signs times roots of unity are algebraic integers: 0 or far above rounding at these sizes
     assert np.abs(np.fft.fft(aperiodic_signs(n))).min() > 1e-3
     assert aperiodic_signs(10).sum() == 0
+
+
+# Low-rank and sparse: the best approximation of a matrix, then a mask
+
+
+def gaussian(n, *, seed):
+    """Independent normal entries of variance 1/n: a spectral radius of 1 for large n."""
+    return normal(n, std=n**-0.5, seed=seed)
+
+
+def fixed(n, *, seed):
+    return uniform(n, seed=5)
+
+
+@pytest.mark.parametrize("rank", [1, 4, 23, 40])
+def test_before_the_mask_no_matrix_of_the_rank_comes_nearer(rank):
+    A, W = uniform(40, seed=5), low_rank_sparse(40, rank=rank, sparsity=0.0, initial=fixed, seed=1).toarray()
+    values = np.linalg.svd(A, compute_uv=False)
+    assert_allclose(np.linalg.svd(W, compute_uv=False)[:rank], values[:rank], rtol=1e-12)
+    assert np.linalg.matrix_rank(W) == rank
+    assert_allclose(np.linalg.norm(A - W), np.sqrt((values[rank:] ** 2).sum()), atol=1e-12)  # Eckart and Young
+
+
+def test_the_singular_vectors_are_those_of_the_initial_matrix():
+    U, s, Vt = np.linalg.svd(uniform(30, seed=5))
+    expected = (U[:, :6] * s[:6]) @ Vt[:6]
+    W = low_rank_sparse(30, rank=6, sparsity=0.4, initial=fixed, seed=2).toarray()
+    assert_allclose(W[W != 0], expected[W != 0], atol=1e-12)
+    sparse_one = partial(sparse, density=0.5)
+    assert np.linalg.matrix_rank(low_rank_sparse(30, rank=3, sparsity=0, initial=sparse_one, seed=2).toarray()) == 3
+
+
+@pytest.mark.parametrize("rank", [1, 50, 200])
+def test_of_an_orthogonal_matrix_a_random_space_is_kept(rank):
+    # equal singular values leave the choice open; a unit's share in r of N random directions is r/N, a Beta variable
+    W = low_rank_sparse(200, rank=rank, sparsity=0.0, seed=3).toarray()
+    values = np.linalg.svd(W, compute_uv=False)
+    assert_allclose(values[:rank], 1, rtol=1e-12)
+    assert values[rank:].max(initial=0) < 1e-12
+    for axis in (0, 1):
+        share = (W**2).sum(axis=axis)
+        if 1 < rank < 200:  # deviation sqrt(2 r (N - r) / N^2 (N + 2)) = 0.043, of 200 units within 5 of them
+            assert np.abs(share - rank / 200).max() < 5 * 0.043
+        law = stats.beta(rank / 2, (200 - rank) / 2) if rank < 200 else None
+        assert law is None or stats.kstest(share, law.cdf).pvalue > 1e-4
+
+
+def test_the_mask_is_a_draw_for_every_entry():
+    masks = [low_rank_sparse(12, rank=3, sparsity=0.7, seed=seed).toarray() != 0 for seed in range(400)]
+    assert_frequencies(sum(mask.astype(int) for mask in masks), 400, 0.3)
+    counts = np.array([mask.sum() for mask in masks])  # their number is binomial, not fixed: chi-square, 5 deviations
+    assert abs(counts.var(ddof=1) / (144 * 0.3 * 0.7) - 1) < 5 * np.sqrt(2 / 399)
+    one, other = (low_rank_sparse(12, rank=3, sparsity=0.7, initial=f, seed=4) for f in (orthogonal, gaussian))
+    assert_array_equal(one.indices, other.indices)
+    assert_array_equal(one.indptr, other.indptr)
+
+
+@pytest.mark.parametrize("sparsity", [0.3, 0.9])
+def test_the_mask_spares_its_share_of_the_squared_norm(sparsity):
+    full = low_rank_sparse(25, rank=4, sparsity=0.0, initial=fixed, seed=0).toarray() ** 2
+    draws = [
+        (low_rank_sparse(25, rank=4, sparsity=sparsity, initial=fixed, seed=seed).data ** 2).sum()
+        for seed in range(300)
+    ]
+    error = np.sqrt(sparsity * (1 - sparsity) * (full**2).sum() / 300)
+    assert abs(np.mean(draws) - (1 - sparsity) * full.sum()) < 5 * error
+
+
+def test_the_mask_restores_full_rank():
+    assert all(
+        np.linalg.matrix_rank(low_rank_sparse(60, rank=rank, sparsity=0.5, seed=0).toarray()) == 60
+        for rank in (1, 3, 10, 30)
+    )
+
+
+def test_the_radius_of_a_full_gaussian_matrix_falls_as_the_root_of_the_density():
+    # 300 units: the edge of the spectrum lies within 4 % of its limit, over draws within 2 %
+    draw = partial(low_rank_sparse, 300, rank=300, initial=gaussian, seed=0)
+    full = spectral_radius(draw(sparsity=0.0))
+    ratios = [spectral_radius(draw(sparsity=s)) / full / np.sqrt(1 - s) for s in (0.5, 0.9)]
+    assert_allclose(ratios, 1, atol=0.07)
+
+
+@pytest.mark.parametrize("initial", [orthogonal, gaussian], ids=["orthogonal", "gaussian"])
+@pytest.mark.parametrize(("rank", "sparsity"), [(60, 0.0), (60, 0.8), (150, 0.5), (200, 0.9)])
+def test_the_radius_is_the_root_mean_square_singular_value_after_mask_and_truncation(initial, rank, sparsity):
+    # the ring law of products with independent rotations; finite matrices lie a few per cent above it
+    n, seeds = 200, range(4)
+    found = np.mean(
+        [spectral_radius(low_rank_sparse(n, rank=rank, sparsity=sparsity, initial=initial, seed=s)) for s in seeds]
+    )
+    values = np.linalg.svd(initial(n, seed=9), compute_uv=False)[:rank]
+    expected = np.sqrt((1 - sparsity) * (values**2).sum() / n)
+    assert 0.97 < found / expected < 1.14
+
+
+def test_a_reservoir_takes_low_rank_sparse_weights():
+    esn = ESN.random(40, weights=partial(low_rank_sparse, rank=4, sparsity=0.8), spectral_radius=0.7, seed=0)
+    assert sp.issparse(esn.W) and abs(esn.W.nnz - 0.2 * 1600) < 5 * np.sqrt(1600 * 0.16)
+    assert_allclose(np.abs(np.linalg.eigvals(esn.W.toarray())).max(), 0.7, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"rank": 0}, "rank must be at least 1, got 0"),
+        ({"rank": 11}, "rank must be at most 10, got 11"),
+        ({"rank": 2.0}, "rank must be an integer, got 2.0"),
+        ({"rank": None}, "rank must be an integer, got None"),
+        ({"sparsity": 1}, r"sparsity must lie in \[0, 1\), got 1.0"),
+        ({"sparsity": -0.1}, r"sparsity must lie in \[0, 1\), got -0.1"),
+        ({"sparsity": np.nan}, "sparsity must be finite, got nan"),
+        ({"sparsity": "0.5"}, "sparsity must be a number, got '0.5'"),
+        ({"sparsity": True}, "sparsity must be a number, got True"),
+        ({"initial": np.eye(10)}, "initial must be a function"),
+        ({"initial": lambda n, seed: np.eye(n + 1)}, r"initial must have shape \(10, 10\), got \(11, 11\)"),
+        ({"initial": lambda n, seed: np.full((n, n), np.inf)}, "initial must be finite"),
+    ],
+)
+def test_bad_low_rank_sparse_arguments_are_named(bad, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        low_rank_sparse(10, **{"rank": 2, "sparsity": 0.5, "seed": 0} | bad)

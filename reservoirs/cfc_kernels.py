@@ -1,0 +1,182 @@
+"""The compiled step of closed-form cells: states and tangents of `CfC`, of every mode, with or without memory."""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from penstock.matvec import FEW_ROWS, affine, matmul_rows
+from penstock.vmath import activate, all_finite, exp, sigmoid, slopes, tanh
+
+FEW_GROUPS = 4
+"""Up to so many groups of few rows, `matmul_rows` in groups beats BLAS on the small matrices of a cell (measured)."""
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def advance(cfc, mode, activation, u, elapsed, X, out, V, dU, tape):
+    """Carry states X (B, n), and tangents V (k, n) of a single one, through u (B, T, m) in place.
+
+    They are rows of the same matrices, so that every weight is read once for all. Return whether a state was not
+    finite.
+    """
+    first, first_bias, middle, middle_bias, heads, heads_bias, memory, memory_bias, w_tau, A = cfc
+    n_series, n_tangents, m, n = X.shape[0], V.shape[0], u.shape[2], w_tau.size
+    n_rows = n_series + n_tangents
+    drive, Y = np.zeros((n_rows, m + n), X.dtype), np.empty((n_rows, first_bias.size), X.dtype)
+    Z, M = np.empty_like(Y), np.empty((n_rows, memory_bias.size), X.dtype)
+    Q, d = np.empty((n_rows, heads_bias.size), X.dtype), np.empty_like(first_bias)
+    by_heads, by_time, before = np.empty((3, n), X.dtype), np.zeros_like(w_tau), np.empty_like(w_tau)
+    diverged = False
+    for t in range(u.shape[1]):
+        for b in range(n_series):
+            _copy(u[b, t], drive[b, :m])
+            _copy(X[b, :n], drive[b, m:])
+        for r in range(n_tangents):
+            if dU.shape[0]:
+                _copy(dU[t, r, :m], drive[n_series + r, :m])
+            _copy(V[r, :n], drive[n_series + r, m:])
+        if memory_bias.size:
+            _layer(memory, memory_bias, n_series, drive, M)
+            for b in range(n_series):
+                _copy(X[b, n:], before)
+                _remember(M[b], X[b, n:], drive[b, m:])
+            for r in range(n_series, n_rows):
+                _remember_tangent(M[0], before, X[0, n:], M[r], V[r - n_series, n:], drive[r, m:])
+        below = drive
+        if first_bias.size:
+            _layer(first, first_bias, n_series, drive, Y)
+            _bend_rows(activation, n_series, Y, d)
+            for layer in range(middle.shape[0]):
+                _layer(middle[layer], middle_bias[layer], n_series, Y, Z)
+                _bend_rows(activation, n_series, Z, d)
+                Y, Z = Z, Y
+            below = Y
+        _layer(heads, heads_bias, n_series, below, Q)
+        for b in range(n_series):
+            _mix(mode, Q[b], elapsed[b, t], w_tau, A, X[b, :n], by_heads, by_time)
+            _copy(X[b], out[b, t])
+        for r in range(n_tangents):
+            by_elapsed = dU[t, r, m] if dU.shape[0] and dU.shape[2] > m else X.dtype.type(0)
+            _mix_tangent(mode, Q[n_series + r], elapsed[0, t], by_heads, by_time, by_elapsed, V[r, :n])
+        for r in range(n_tangents if tape.shape[0] else 0):
+            _copy(V[r], tape[t, r])
+        diverged |= not all_finite(X.reshape(X.size))
+    return diverged
+
+
+@njit(error_model="numpy")
+def _copy(a, b):
+    """Write a over b."""
+    for i in range(b.size):
+        b[i] = a[i]
+
+
+@njit(error_model="numpy")
+def _layer(W, bias, n_states, X, Z):
+    """Do Z = W X for every row of X, and add the bias where the row is a state."""
+    if X.shape[0] == 1:
+        affine(W, X[0], bias, Z[0])
+        return
+    size = FEW_ROWS - 1 if X.shape[0] <= FEW_GROUPS * FEW_ROWS else X.shape[0]
+    for start in range(0, X.shape[0], size):
+        matmul_rows(W, X[start : start + size], Z[start : start + size])
+    for b in range(n_states):
+        z = Z[b]
+        for i in range(z.size):
+            z[i] += bias[i]
+
+
+@njit(error_model="numpy")
+def _bend_rows(code, n_states, Z, d):
+    """Bend the rows that are states, and multiply the others by the slopes d at the last of those."""
+    for b in range(n_states):
+        _bend(code, Z[b], d)
+    for r in range(n_states, Z.shape[0]):
+        z = Z[r]
+        for i in range(z.size):
+            z[i] *= d[i]
+
+
+@njit(error_model="numpy")
+def _bend(code, z, d):
+    """Replace z by the activation of that code, and write its slopes into d."""
+    kind = z.dtype.type
+    one, half = kind(1), kind(0.5)
+    if code == 3:  # silu
+        for i in range(z.size):
+            s = sigmoid(z[i])
+            d[i] = s * (one + z[i] * (one - s))
+            z[i] *= s
+    elif code == 4:  # gelu
+        to_unit, density = kind(-math.sqrt(0.5)), kind(1 / math.sqrt(2 * math.pi))
+        for i in range(z.size):
+            share = half * kind(math.erfc(to_unit * z[i]))
+            d[i] = share + density * z[i] * exp(-half * z[i] * z[i])
+            z[i] *= share
+    else:
+        activate(code, z)
+        slopes(code, z, d)
+
+
+@njit(error_model="numpy")
+def _mix(mode, q, t, w_tau, A, h, by_heads, by_time):
+    """Make the next state h of the heads q; write its slopes by f, g and the time gate, and by the elapsed time."""
+    n, one = h.size, h.dtype.type(1)
+    if mode == 2:
+        for i in range(n):
+            f, size = q[i], abs(q[i])
+            rate = abs(w_tau[i]) + size
+            kept = A[i] * exp(-t * rate)
+            h[i] = A[i] - kept * f
+            by_heads[0, i] = kept * (t * size - one)
+            by_time[i] = kept * rate * f
+        return
+    if q.size == 4 * n:
+        for i in range(n):
+            by_time[i] = q[2 * n + i]
+            q[2 * n + i] = t * q[2 * n + i] + q[3 * n + i]
+    activate(0, q[: 2 * n])
+    activate(1, q[2 * n : 3 * n])
+    for i in range(n):
+        f, g, s = q[i], q[n + i], q[2 * n + i]
+        share, between = (one - s, g - f) if mode == 0 else (one, g)
+        h[i] = share * f + s * g
+        by_heads[0, i] = share * (one - f * f)
+        by_heads[1, i] = s * (one - g * g)
+        by_heads[2, i] = between * s * (one - s)
+        by_time[i] *= by_heads[2, i]
+
+
+@njit(error_model="numpy")
+def _mix_tangent(mode, q, t, by_heads, by_time, by_elapsed, v):
+    """Turn tangents q of the heads, and one of the elapsed time, into the tangent v of the next state."""
+    n = v.size
+    for i in range(n):
+        s = by_heads[0, i] * q[i] + by_time[i] * by_elapsed
+        if mode != 2:
+            gate = q[2 * n + i] if q.size == 3 * n else t * q[2 * n + i] + q[3 * n + i]
+            s += by_heads[1, i] * q[n + i] + by_heads[2, i] * gate
+        v[i] = s
+
+
+@njit(error_model="numpy")
+def _remember(z, cell, h):
+    """Step an LSTM cell, whose gates take the place of z: candidate, entry, forget and exit."""
+    n = h.size
+    activate(0, z[:n])
+    activate(1, z[n:])
+    for i in range(n):
+        cell[i] = z[2 * n + i] * cell[i] + z[n + i] * z[i]
+        h[i] = z[3 * n + i] * tanh(cell[i])
+
+
+@njit(error_model="numpy")
+def _remember_tangent(gates, before, cell, dz, d_cell, dh):
+    """Carry a tangent through the LSTM cell: dz is that of its four gates before they were bent."""
+    n, one = dh.size, dh.dtype.type(1)
+    for i in range(n):
+        candidate, entry, forget, leave, y = gates[i], gates[n + i], gates[2 * n + i], gates[3 * n + i], tanh(cell[i])
+        s = forget * d_cell[i] + before[i] * forget * (one - forget) * dz[2 * n + i]
+        s += entry * (one - candidate * candidate) * dz[i] + candidate * entry * (one - entry) * dz[n + i]
+        d_cell[i] = s
+        dh[i] = leave * (one - y * y) * s + y * leave * (one - leave) * dz[3 * n + i]
