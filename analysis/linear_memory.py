@@ -275,6 +275,8 @@ def linear_step_memory(A, C, readout=None, *, amplitude=1.0, n_steps: int = 1024
     ------
     ValueError, TypeError
         If a shape does not fit or a number is not finite.
+    FloatingPointError
+        If A is unstable and the memory overflows within `n_steps`.
 
     References
     ----------
@@ -292,9 +294,12 @@ def linear_step_memory(A, C, readout=None, *, amplitude=1.0, n_steps: int = 1024
         raise ValueError(f"readout must have shape ({len(A)},) or (n_outputs, {len(A)}), got {np.shape(readout)}")
     x = C @ as_vector("amplitude", amplitude, C.shape[1])
     memory = np.empty(n_steps - 1)
-    for t in range(len(memory)):
-        x = A @ x
-        memory[t] = math.hypot(*(weights @ x))  # squares would underflow at 1e-162
+    with np.errstate(over="ignore", invalid="ignore"):
+        for t in range(len(memory)):
+            x = A @ x
+            memory[t] = math.hypot(*(weights @ x))  # squares would underflow at 1e-162
+    if not np.isfinite(memory).all():
+        raise FloatingPointError(f"M overflows at t={np.isfinite(memory).argmin()}: A is unstable; ask for fewer steps")
     return memory
 
 

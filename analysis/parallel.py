@@ -25,8 +25,13 @@ def sequential_scan(A, b) -> np.ndarray:
         Matrices, or diagonals of matrices.
     b : array, shape (T, n)
         Vectors.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
     """
-    d = np.array(b)
+    A, d = _as_recurrence(A, b)
     for t in range(1, len(d)):
         d[t] += A[t] @ d[t - 1] if A.ndim == 3 else A[t] * d[t - 1]
     return d
@@ -38,18 +43,18 @@ def associative_scan(A, b) -> np.ndarray:
     Neighbouring steps are composed, (A', b')∘(A, b) = (A' A, A' b + b'), the half as long recurrence is solved in the
     same way, and the steps between follow from it. That is T products of matrices, n times the work of the sequential
     scan: it needs more than n processors to pay. With diagonals the work is twice the sequential one, and NumPy is
-    faster with it.
+    faster with it. Arguments and errors are those of `sequential_scan`.
 
     Examples
     --------
     >>> associative_scan(np.full((3, 1), 0.5), np.ones((3, 1))).ravel()
     array([1.  , 1.5 , 1.75])
     """
-    d = np.array(b)
+    A, d = _as_recurrence(A, b)
     if len(d) > 1:
-        first, second = A[: len(d) - 1 : 2], A[1::2]
+        first, second = A[:-1:2], A[1::2]
         composed = second @ first if A.ndim == 3 else second * first
-        d[1::2] = associative_scan(composed, _times(second, d[: len(d) - 1 : 2]) + d[1::2])
+        d[1::2] = associative_scan(composed, _times(second, d[:-1:2]) + d[1::2])
         d[2::2] += _times(A[2::2], d[1:-1:2])
     return d
 
@@ -63,11 +68,12 @@ class ParallelRun:
     states : array, shape (T, n)
         The last iterate: the states of the run if `converged`. It may not be finite if it ran away.
     changes : array, shape (K,)
-        Largest change of any state in every iteration, relative to max(1, |x|); NaN at the end if it ran away.
+        Largest change of any state in every iteration, relative to max(1, |x|); NaN in the last one if it ran away.
     converged : bool
         Whether the last change was within `tol`.
     n_settled : int
-        Leading steps that are final: at least K, and all that the last iteration changed by no more than `tol`.
+        Leading steps that are final: one more after every completed iteration, and all that the last of these changed
+        by no more than `tol`.
     reason : str
         Why the iteration ended.
     diagonal, tol
@@ -84,7 +90,7 @@ class ParallelRun:
 
     @property
     def n_iterations(self) -> int:
-        """Number of iterations K, the last included, which found nothing to change if it converged."""
+        """Number of iterations K; the last is counted, which found nothing to change, or ran away."""
         return len(self.changes)
 
     def plot(self, ax=None):
@@ -119,15 +125,23 @@ def parallel_run(
 
     With F_t and J_t the map and its Jacobian along the last iterate X, the next one solves the linear recurrence
     x_t = F_t + J_t (x_{t-1} - X_{t-1}), which can be scanned in parallel. Every iteration makes at least one more
-    leading state exact, whatever J, so that T iterations always suffice; near the solution the number of right digits
-    doubles. How many iterations it takes tells the stability: a few where the largest Lyapunov exponent is clearly
-    negative, and soon hundreds where it is positive.
+    leading state exact, whatever J, so that T iterations suffice; near the solution the number of right digits doubles.
+    Nothing is damped or clipped: an iterate that is not finite ends the iteration.
 
-    **On a few processors this does not pay**: expect hundreds of times the time of `run`, which needs T n^2 operations.
-    An iteration needs as many for the map and again for the Jacobians, and a parallel scan T n^3. With diagonals only
-    (quasi-DEER) the scan is cheap, but there are tens to hundreds of iterations, and where the Jacobians are far from
-    diagonal little more than one state is gained by each. Batches of series or of seeds are what makes good use of a
-    CPU. Nothing is damped or clipped: an iterate that is not finite ends the iteration.
+    **The number of iterations is a probe of stability.** It grows with the largest Lyapunov exponent, as the examples
+    show: a handful where it is clearly negative, hundreds where it is positive, and then the more the longer the
+    series. But many iterations do not prove chaos. The first one linearises about zeros, so that with strong inputs a
+    radius above 1 costs iterations though the driven system is stable: ESNs of 50 units (T = 1000, u in (-0.5, 0.5),
+    input scaling 1) at spectral radii 0.5, 0.9, 1.1, 1.2 and 1.5 took 4, 6, 14, 26 and 97 iterations, at exponents
+    -0.72, -0.16, -0.03, -0.02 and -0.01.
+
+    **On a few processors this does not pay.** The sequential `run` needs T n^2 operations; an iteration needs as many
+    for the map, again for the Jacobians, and for a parallel scan T n^3 / P on P processors, which never wins for n > P.
+    With diagonals only (quasi-DEER) the scan is cheap, and there is something to win if the iterations are fewer than
+    the times that a column of a matrix product is faster than a product with one vector: 3 to 9 for n = 100 to 2000 on
+    one thread. The ESN above takes 32 iterations at radius 0.5 and over 100 at 0.9. All in all this function took 85 to
+    450 times as long as `run` for n = 10 to 300, with diagonals 300 to 8000 times. Batches of series or of seeds are
+    what makes good use of a CPU.
 
     Parameters
     ----------
@@ -168,15 +182,23 @@ def parallel_run(
 
     Examples
     --------
+    >>> from penstock.analysis import lyapunov_spectrum
     >>> from penstock.reservoirs import ESN
-    >>> u = np.sin(np.arange(200.0))
-    >>> stable = ESN.random(20, spectral_radius=0.5, seed=0)
-    >>> result = parallel_run(stable, u)
-    >>> result.converged, bool(abs(result.states - stable.run(u)).max() < 1e-12)
+    >>> u = np.random.default_rng(1).uniform(-0.5, 0.5, 1000)
+    >>> esn = ESN.random(50, spectral_radius=0.9, input_scaling=0.2, seed=2)
+    >>> result = parallel_run(esn, u[:400])
+    >>> result.converged, bool(abs(result.states - esn.run(u[:400])).max() < 1e-12)
     (True, True)
-    >>> chaotic = ESN(6 * stable.W, stable.W_in)
-    >>> parallel_run(chaotic, u).n_iterations > 5 * result.n_iterations
-    True
+
+    Largest exponent and number of iterations of three networks; the last is chaotic and does not converge in 100:
+
+    >>> for gain in (1 / 3, 1.0, 2.2):
+    ...     system = ESN(gain * esn.W, esn.W_in)
+    ...     exponent = lyapunov_spectrum(system, u, 1).exponents[0]
+    ...     print(f"{exponent:5.1f} {parallel_run(system, u[:400]).n_iterations:4d}")
+     -1.2    3
+     -0.1    4
+      0.1  100
     """
     system = as_system(system)
     u = as_inputs(u, system.n_inputs, system.dtype)
@@ -245,6 +267,14 @@ def _iterate(system, u, x0, states, diagonal, scan):
             new[part] = F + _times(J, changes[:-1])  # not states + change, which would round at the size of the states
         change = changes[-1]
     return new
+
+
+def _as_recurrence(A, b):
+    """Return A and a fresh b as arrays that fit."""
+    A, b = np.asarray(A), np.asarray(b)
+    if b.ndim != 2 or A.shape not in (b.shape, (*b.shape, b.shape[1])):
+        raise ValueError(f"A must have shape (T, n, n) or (T, n) to match b of shape (T, n), got {A.shape}, {b.shape}")
+    return A, np.array(b, np.result_type(A, b))
 
 
 def _times(A, x):

@@ -30,13 +30,14 @@ def sigmoid(x):
 
 
 def one_plus_exp2(t):
-    """Return 1 + 2^t, to 2 ulp inside kernels, where t is kept within 510 (float64) or 62 (float32)."""
-    return 1.0 + np.exp2(t)
+    """Return 1 + 2^t with t kept within 510 (float64) or 62 (float32), to 2 ulp inside kernels."""
+    reach = 62.0 if getattr(t, "dtype", None) == np.float32 else 510.0
+    return 1.0 + np.exp2(np.clip(t, -reach, reach))
 
 
 def falling_sigmoid2(t):
     """Return 1 / (1 + 2^t): with log2 e folded into the slope, the sigmoid at half its cost; see `one_plus_exp2`."""
-    return 1.0 / (1.0 + np.exp2(t))
+    return 1.0 / one_plus_exp2(t)
 
 
 def relu(x):

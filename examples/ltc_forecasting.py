@@ -33,7 +33,7 @@ from penstock.data import Exponential, Uniform, irregular_task
 from penstock.metrics import nrmse_std
 from penstock.reservoirs import ESN, LTC, CfC, Regressor, random_wiring, readout_from_ncps, rnn_from_torch
 
-SEEDS = range(10, 13)
+SEEDS = range(20, 23)
 N_UNITS, N_STEPS, WASHOUT, MEAN_GAP = 100, 3000, 50, 0.05
 SHOWN = slice(212, 252)
 LTC_UNITS, GRU_UNITS, UNFOLDS = 16, 32, 2

@@ -1,8 +1,10 @@
 """What do linear memories of equal size remember? Exact memory curves, delays read back, and the curse of memory.
 
 1. Exact memory curves of eight linear memories of 24 units. The total is 24 for each: they differ in where it lies.
-2. Reading back a band-limited input: error against delay, of the fixed Legendre decoder and of trained readouts.
-3. Memory functions |y(t+1) - y(t)| after a step, of readouts trained on a target whose memory decays as a power law.
+2. Reading back a band-limited input: error against delay, of the fixed Legendre decoder and of trained readouts, all
+   of which see the same noise.
+3. Memory functions |y(k) - y(k - 1)| after a step of the input at time 0, of readouts trained on a target whose memory
+   decays as a power law.
 
 Sources: Gonon, Grigoryeva, Ortega (2020) for the totals; Voelker, Kajic, Eliasmith (2019, LMU); Gu et al. (2020,
 HiPPO); Orvieto et al. (2023, LRU); Rodan and Tino (2011, ring); Wang and Li (2024, StableSSM) for the target of the
@@ -24,7 +26,7 @@ from penstock.reservoirs import LagT, LegendreMemory, LinearMemory, WarpedLegS
 
 N_UNITS, WINDOW = 24, 60
 CUTOFF = 0.08  # cycles per step: about five periods per window
-NOISE = 1e-3  # of each unit's standard deviation, seen by the readouts
+NOISE = 1e-3  # of each unit's standard deviation, seen by all readouts
 HORIZON, FAR = 100, 1000  # steps of the training series, and how far the memory function is followed
 
 MEMORIES = {
@@ -48,10 +50,10 @@ def band_limited(n_steps, seed):
 
 
 def noisy_states(memory, u, seed):
-    """Return the states divided by their standard deviations, with observation noise."""
+    """Return the states divided by their standard deviations, with observation noise, and those deviations."""
     states = memory.run(u)
-    states = states / states.std(axis=0)
-    return states + NOISE * np.random.default_rng(seed).standard_normal(states.shape)
+    sizes = states.std(axis=0)
+    return states / sizes + NOISE * np.random.default_rng(seed).standard_normal(states.shape), sizes
 
 
 def errors_over_delay(delays):
@@ -62,12 +64,13 @@ def errors_over_delay(delays):
     fit, test = slice(washout, n_steps // 2), slice(n_steps // 2, n_steps)
     errors = {}
     for name, memory in MEMORIES.items():
-        states = noisy_states(memory, u, seed=2)
+        states, _ = noisy_states(memory, u, seed=2)
         outputs = ridge(states[fit], targets[fit], 1e-6)(states[test])
         errors[name] = np.array([nrmse_std(*pair) for pair in zip(targets[test].T, outputs.T, strict=True)])
     legendre = MEMORIES["Legendre (LMU, LegT)"]
     inside = delays[delays + 0.5 <= WINDOW]
-    read = legendre.run(u)[test] @ legendre.decoder(inside + 0.5).T
+    states, sizes = noisy_states(legendre, u, seed=2)
+    read = states[test] @ (legendre.decoder(inside + 0.5) * sizes).T
     decoded = np.array([nrmse_std(*pair) for pair in zip(targets[test].T[: inside.size], read.T, strict=True)])
     return errors, (inside, decoded)
 
@@ -88,31 +91,33 @@ def learned_memory_functions():
 
 
 def draw(curves, delays, errors, decoded, functions):
-    """Draw the three panels."""
-    figure, axes = plt.subplots(1, 3, figsize=(16, 5.6), layout="constrained")
+    """Draw the three panels and the legend of all."""
+    plt.rcParams["font.size"] = 15
+    figure, ((top, right), (below, rest)) = plt.subplots(2, 2, figsize=(13, 11), layout="constrained")
+    lags = np.arange(1, FAR + 1)
     for name, curve in curves.items():
-        axes[0].plot(np.arange(curve.size), curve, linewidth=2, label=name, **STYLES[name])
-        axes[1].plot(delays, errors[name], linewidth=2, **STYLES[name])
-        axes[2].plot(np.arange(1, FAR + 1), functions[name][1], linewidth=1.3, **STYLES[name])
-    axes[0].set(xlim=(-1, 100), ylim=(-0.02, 1.04), xlabel="delay k (steps)", ylabel="exact memory capacity MC$_k$")
-    axes[0].set_title(f"White noise: every curve sums to {N_UNITS},\nits number of units")
-    axes[1].plot(*decoded, color="k", linestyle=":", linewidth=2.5)
-    axes[1].annotate("LMU, fixed decoder", (45, decoded[1][45]), (0, 6), textcoords="offset points", ha="center")
-    axes[1].texts[0].set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1})
-    axes[1].axvline(WINDOW, color="0.6", linewidth=1)
-    axes[1].annotate("window of LMU", (WINDOW, 1.4e-4), (5, 0), textcoords="offset points")
-    axes[1].set(yscale="log", ylim=(1e-4, 2), xlim=(-1, 100), xlabel="delay k (steps)", ylabel="NRMSE = RMSE / sd")
-    axes[1].set_title(f"Input below {CUTOFF} cycles per step, read back\n(ridge, observation noise {NOISE:g})")
-    t = np.arange(1, FAR + 1)
-    axes[2].plot(t, polynomial_kernel(t), color="k", linestyle=":", linewidth=2.5, label="target, $(1 + t/10)^{-1.1}$")
-    axes[2].axvline(HORIZON, color="0.6", linewidth=1)
-    axes[2].annotate("end of\ntraining\nseries", (HORIZON, 3e-7), (-5, 0), textcoords="offset points", ha="right")
-    axes[2].set(xscale="log", yscale="log", ylim=(1e-8, 3), xlim=(1, FAR))
-    axes[2].set(xlabel="time since the step, t + 1", ylabel="memory function |y(t+1) $-$ y(t)|")
-    axes[2].set_title("A memory that decays as a power law,\nlearned by ridge regression")
-    axes[2].legend(loc="lower left")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=8)
-    figure.savefig("memory_of_linear_systems.png", dpi=110)
+        top.plot(delays, np.pad(curve, (0, delays.size))[: delays.size], linewidth=2.5, label=name, **STYLES[name])
+        right.plot(delays, errors[name], linewidth=2.5, **STYLES[name])
+        below.plot(lags, functions[name][1], linewidth=1.5, **STYLES[name])
+    top.set(xlim=(-1, 100), ylim=(-0.02, 1.04), xlabel="delay k (steps)", ylabel="exact memory capacity MC$_k$")
+    top.set_title(f"White noise: every curve sums to {N_UNITS},\nthe number of units")
+    right.plot(*decoded, color="k", linestyle="-.", linewidth=2.5, label="LMU, fixed decoder")
+    right.axvline(WINDOW, color="0.6", linewidth=1)
+    right.annotate("window of\nLMU", (WINDOW, 1.4e-4), (5, 0), textcoords="offset points")
+    right.set(yscale="log", ylim=(1e-4, 2), xlim=(-1, 100), xlabel="delay k (steps)", ylabel="NRMSE = RMSE / sd")
+    right.set_title(f"Input below {CUTOFF} cycles per step,\nread back under noise of {NOISE:g} sd")
+    below.plot(
+        lags, polynomial_kernel(lags), color="k", linestyle=":", linewidth=3, label="target, $(1 + k/10)^{-1.1}$"
+    )
+    below.axvline(HORIZON, color="0.6", linewidth=1)
+    below.annotate("end of\ntraining\nseries", (HORIZON, 2e-8), (-5, 0), textcoords="offset points", ha="right")
+    below.set(xscale="log", yscale="log", ylim=(1e-8, 3), xlim=(1, FAR))
+    below.set(xlabel="delay k (steps)", ylabel="memory function |y(k) $-$ y(k$-$1)|")
+    below.set_title("A target with a power-law memory,\nlearned by ridge regression")
+    lines = [line for axis in (top, right, below) for line in axis.get_legend_handles_labels()[0]]
+    rest.legend(handles=lines, loc="center", fontsize=17)
+    rest.axis("off")
+    figure.savefig("memory_of_linear_systems.png", dpi=90)
 
 
 def main():

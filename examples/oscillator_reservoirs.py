@@ -80,7 +80,7 @@ def choose():
 def measure(best):
     """Return memory results and test errors of five other networks per kind, and spectra of the first of them."""
     memory, errors, spectra = {}, {name: {} for name in TASKS}, {}
-    drive = TASKS["NARMA-10"].inputs[:2500]
+    drive = TASKS["NARMA-10"].inputs[:1200]
     drive = (drive - drive.mean()) / drive.std()
     for kind, (make, _) in KINDS.items():
         memory[kind] = [capacity(make(**best["memory"][kind], seed=seed), 100 + seed) for seed in SEEDS]
@@ -88,7 +88,7 @@ def measure(best):
             systems = [make(**best[name][kind], seed=seed) for seed in SEEDS]
             errors[name][kind] = np.array([error(system, task, task.test) for system in systems])
         first = make(**best["NARMA-10"][kind], seed=SEEDS[0])
-        spectra[kind] = first, lyapunov_spectrum(first, drive, washout=500, seed=0, progress=False)
+        spectra[kind] = first, lyapunov_spectrum(first, drive, washout=200, seed=0, progress=False)
     return memory, errors, spectra
 
 

@@ -7,6 +7,7 @@ from penstock.reservoirs.cfc import CfC
 from penstock.reservoirs.classifier import Classifier, last_state, mean_state
 from penstock.reservoirs.conceptors import Conceptor, Conceptored, LoadedPatterns, load_patterns
 from penstock.reservoirs.constrained import ConstrainedTraining, train_constrained
+from penstock.reservoirs.discretise import backward_euler, bilinear, euler_limit, forward_euler, zero_order_hold
 from penstock.reservoirs.drawing import EchoStateWarning
 from penstock.reservoirs.drawn import Drawn
 from penstock.reservoirs.elapsed import elapsed_inputs
@@ -25,27 +26,14 @@ from penstock.reservoirs.forecast import Forecast
 from penstock.reservoirs.forecaster import Forecaster
 from penstock.reservoirs.gated import SimpleLTC
 from penstock.reservoirs.heads import gelu, lecun_tanh, no_gate, pure, silu, with_gate
-from penstock.reservoirs.hippo import (
-    HiPPO,
-    LagT,
-    LegS,
-    LegT,
-    WarpedLegS,
-    backward_euler,
-    bilinear,
-    euler_limit,
-    forward_euler,
-    lagt,
-    legs,
-    legt,
-    zero_order_hold,
-)
+from penstock.reservoirs.hippo import HiPPO, LagT, LegT, WarpedLegS, lagt, legs, legt
 from penstock.reservoirs.hopfield import ModernHopfield
 from penstock.reservoirs.hybrid import Hybrid
 from penstock.reservoirs.legendre import LMU, LegendreMemory, lmu
 from penstock.reservoirs.lem import LEM
-from penstock.reservoirs.linear import LinearMemory, modal_readout, state_space_kernel
+from penstock.reservoirs.linear import LinearMemory
 from penstock.reservoirs.liquid import LTC, LiquidCoefficients
+from penstock.reservoirs.modes import modal_readout
 from penstock.reservoirs.modules import (
     StableModule,
     absolute_value_metric,
@@ -58,7 +46,7 @@ from penstock.reservoirs.modules import (
 )
 from penstock.reservoirs.ncps import readout_from_ncps
 from penstock.reservoirs.nvar import NVAR
-from penstock.reservoirs.oscillators import RON, CoRNN
+from penstock.reservoirs.oscillators import CoRNN
 from penstock.reservoirs.piecewise import PLRNN, ShallowPLRNN
 from penstock.reservoirs.plasticity import IntrinsicPlasticity, bcm, hebbian, intrinsic_plasticity, oja
 from penstock.reservoirs.rates import DirectRate, ExpRate, InverseSquareRate, SoftplusRate
@@ -66,9 +54,11 @@ from penstock.reservoirs.regressor import Regressor
 from penstock.reservoirs.residual import ES2N, EuSN, ResESN
 from penstock.reservoirs.resrmn import ResRMN
 from penstock.reservoirs.rnn import GRU, rnn_from_torch
+from penstock.reservoirs.ron import RON
 from penstock.reservoirs.solvers import exponential_euler, exponential_midpoint, fused, rk4
 from penstock.reservoirs.stack import DeepESN, DeepResESN, Stack
 from penstock.reservoirs.waves import WaveReservoir, wave_matrix, wave_spectrum
+from penstock.reservoirs.whole_past import LegS
 from penstock.reservoirs.wiring import NCP, AutoNCP, Wiring, fully_connected, random_wiring
 
 __all__ = [
@@ -168,7 +158,6 @@ __all__ = [
     "singular_value_metric",
     "sparse_module",
     "stable_module",
-    "state_space_kernel",
     "svd_module",
     "symmetric_metric",
     "symmetric_module",

@@ -18,7 +18,8 @@ from penstock.checks import (
     seed_sequence,
 )
 from penstock.readout import Readout
-from penstock.reservoirs.cfc_kernels import advance
+from penstock.reservoirs.cfc_drawing import draw_layer, draw_memory, wiring_masks
+from penstock.reservoirs.cfc_kernels import advance, kernel_fields
 from penstock.reservoirs.drawing import draw_bias, draw_input_weights
 from penstock.reservoirs.elapsed import split_elapsed
 from penstock.reservoirs.esn import Weighted, as_dtype, set_fields, to_dense
@@ -27,15 +28,15 @@ from penstock.reservoirs.heads import (
     backbone_code,
     backbone_slope,
     lecun_tanh,
+    memory_slopes,
     mode_code,
     mode_slopes,
     pure,
+    remember,
     with_gate,
 )
 from penstock.reservoirs.stack import Stack
-from penstock.reservoirs.wiring import Wiring
 from penstock.threads import one_blas_thread
-from penstock.vmath import sigmoid
 
 __all__ = ["CfC"]
 
@@ -217,8 +218,8 @@ class CfC(Weighted):
         bias = draw_bias(rows * copies, 1 / math.sqrt(m + n), for_bias)
         hidden = [(width, 1)] * (n_hidden - 1) + [(n, n_heads)] * (n_hidden > 0)
         rng = np.random.default_rng(for_layers)
-        layers = tuple(_draw_layer(rows, width, copies, rng) for rows, copies in hidden)
-        drawn = _draw_memory(n, m, gain, np.random.default_rng(for_memory)) if memory else None
+        layers = tuple(draw_layer(rows, width, copies, rng) for rows, copies in hidden)
+        drawn = draw_memory(n, m, gain, np.random.default_rng(for_memory)) if memory else None
         settings = {"mode": mode, "activation": activation, "memory": drawn, "dt": dt, "timed": timed}
         return cls(W.astype(dtype), W_in, bias, layers=layers, **settings)
 
@@ -227,8 +228,7 @@ class CfC(Weighted):
         wiring,
         *,
         mode=with_gate,
-        dense_recurrence=False,
-        dense_gates=False,
+        as_released=False,
         concat=True,
         dt=1.0,
         timed=False,
@@ -246,10 +246,9 @@ class CfC(Weighted):
             Of `NCP`, `AutoNCP` and the like: synapses within a layer and from the one below.
         mode, dt, timed
             As in the class. The layers of a timed stack see the input too, with zero weights, to learn the time.
-        dense_recurrence : bool
-            Whether each layer is fully connected to itself, whatever the wiring says, as in the released code.
-        dense_gates : bool
-            Whether the heads a and b of the time gates see all units, as in the released code.
+        as_released : bool
+            Whether, as in the released code, each layer is fully connected to itself whatever the wiring says, and the
+            heads a and b of the time gates see all units.
         concat : bool
             Whether a readout sees all layers, or the motor neurons alone.
         dtype : numpy.dtype
@@ -263,8 +262,8 @@ class CfC(Weighted):
 
         Raises
         ------
-        ValueError
-            If the wiring has synapses that jump over a layer or lead down.
+        ValueError, TypeError
+            If the wiring has synapses that jump over a layer or lead down, or a setting is out of its range.
 
         Examples
         --------
@@ -273,14 +272,18 @@ class CfC(Weighted):
         >>> [layer.n_units for layer in stack.layers]
         [15, 9, 4]
         """
-        masks = _masks(wiring)
+        if not isinstance(as_released, bool):
+            raise TypeError(f"as_released must be True or False, got {as_released!r}")
+        masks = wiring_masks(wiring)
         dtype, n_data = as_dtype(dtype), wiring.n_inputs
-        layers, settings = [], {"mode": mode, "dt": dt, "timed": timed}
+        layers: list[CfC] = []
+        settings = {"mode": mode, "dt": dt, "timed": timed}
         for (from_below, own), rng in zip(masks, generators(seed, len(masks)), strict=True):
-            own = np.ones_like(own) if dense_recurrence else own
+            own = np.ones_like(own) if as_released else own
             mask = np.concatenate([from_below, own], axis=1)
-            weights, bias = _draw_layer(*mask.shape, N_HEADS[mode_code(mode)], rng)
-            n_masked = 2 * len(own) if dense_gates else len(weights)
+            rows, columns = mask.shape
+            weights, bias = draw_layer(rows, columns, N_HEADS[mode_code(mode)], rng)
+            n_masked = 2 * len(own) if as_released else len(weights)
             weights[:n_masked] *= np.tile(mask, (len(weights) // len(own), 1))[:n_masked]
             W_in, W = np.split(weights, [from_below.shape[1]], axis=1)
             if timed and layers:
@@ -295,25 +298,38 @@ class CfC(Weighted):
         Parameters
         ----------
         cell : ncps.torch.CfCCell, WiredCfCCell or CfC
-            The trained module; its weights are read, and PyTorch is not imported.
+            The trained module; copies of its weights are taken, and neither ncps nor PyTorch is imported.
         timed : bool
             Whether the last input of every step is the elapsed time, `timespans` of ncps.
         dt : float
-            Elapsed time of every step if not `timed`.
+            Elapsed time of every step if not `timed`; ncps takes 1.
         dtype : numpy.dtype
             float64 or float32.
 
         Returns
         -------
         CfC or Stack
-            A stack for a wired cell of several layers.
+            A stack for a wired cell of several layers. Its projection is a readout, see `readout_from_ncps`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `cell` is none of these, or holds what this class cannot.
         """
         from penstock.reservoirs.ncps import cfc_from_ncps
 
         return cfc_from_ncps(cell, timed=timed, dt=dt, dtype=dtype)
 
     def to_ncps(self):
-        """Return an `ncps.torch.CfC` with the same states, to be trained further; needs ncps."""
+        """Return the cell as an `ncps.torch.CfC` of its type with the same states, to be trained further; needs ncps.
+
+        Raises
+        ------
+        ImportError
+            If ncps is not installed.
+        ValueError
+            If ncps has no such cell: a `dt` of its own, or backbone layers of several widths.
+        """
         from penstock.reservoirs.ncps import cfc_to_ncps
 
         return cfc_to_ncps(self)
@@ -343,7 +359,7 @@ class CfC(Weighted):
     def step(self, x, u):
         """Return the next state: (n,), (m,) -> (n,)."""
         data, t = split_elapsed(self, u)
-        h, cell, _ = self._remember(x, data)
+        h, cell, _ = remember(self.memory, x, data)
         heads = self._heads(self.W @ h + self.W_in @ data + self.bias)
         h = self.mode(*heads, t, *self._late)
         return h if self.memory is None else np.concatenate([h, cell])
@@ -381,27 +397,16 @@ class CfC(Weighted):
             z = weights @ self.activation(z) + bias
         return z.reshape(-1, self.W.shape[1])
 
-    def _remember(self, x, data):
-        """Return h as the layers see it, the new cell state and what the LSTM cell mixed them from."""
-        if self.memory is None:
-            return x, None, None
-        W, W_in, bias = self.memory
-        h, cell = np.split(x, 2)
-        candidate, entry, forget, exit_ = np.split(W @ h + W_in @ data + bias, 4)
-        gates = np.tanh(candidate), sigmoid(entry), sigmoid(forget + 1), sigmoid(exit_)
-        new = gates[2] * cell + gates[1] * gates[0]
-        return gates[3] * np.tanh(new), new, gates
-
     def _linear(self, x, u):
         """Return the Jacobians by state and input: the derivatives by both, carried through the layers."""
         x, u = self._point(x, u)
         data, t = split_elapsed(self, u)
         n, size = self.W.shape[1], self.n_units
         by_both = np.eye(size + data.size)
-        h, cell, gates = self._remember(x, data)
+        h, cell, gates = remember(self.memory, x, data)
         by_h, by_cell = by_both[:n], by_both[n:size]
         if gates is not None:
-            by_h, by_cell = self._memory_slopes(x[n:], cell, gates, by_both)
+            by_h, by_cell = memory_slopes(self.memory, x[n:], cell, gates)
         z, by_z = self.W @ h + self.W_in @ data + self.bias, self.W @ by_h + self.W_in @ by_both[size:]
         for weights, bias in self.layers:
             by_z = weights @ (backbone_slope(self.activation, z)[:, None] * by_z)
@@ -413,29 +418,9 @@ class CfC(Weighted):
         by_time = np.concatenate([by_time, np.zeros(size - n)])[:, None]
         return whole[:, :size], np.concatenate([whole[:, size:], by_time[:, : int(self.timed)]], axis=1)
 
-    def _memory_slopes(self, before, cell, gates, by_both):
-        """Return the derivatives of the output and of the cell state of the LSTM by state and input."""
-        W, W_in, _ = self.memory
-        n, size = W.shape[1], self.n_units
-        parts = np.split(W @ by_both[:n] + W_in @ by_both[size:], 4)
-        candidate, entry, forget, exit_ = (gate[:, None] for gate in gates)
-        by_cell = forget * by_both[n:size] + (before[:, None] * forget * (1 - forget)) * parts[2]
-        by_cell += entry * (1 - candidate**2) * parts[0] + candidate * entry * (1 - entry) * parts[1]
-        y = np.tanh(cell)[:, None]
-        return exit_ * (1 - y * y) * by_cell + y * exit_ * (1 - exit_) * parts[3], by_cell
-
     @cached_property
     def _fields(self):
-        """The arrays of the kernel: its layers, the LSTM cell and the vectors of `pure`."""
-        n, size = self.W.shape[1], self.W_in.shape[1] + self.W.shape[1]
-        memory, memory_bias = np.empty((0, size), self.dtype), np.empty(0, self.dtype)
-        if self.memory is not None:
-            W, W_in, bias = self.memory
-            memory, memory_bias = np.concatenate([W_in, W], axis=1), bias.copy()
-            memory_bias[2 * n : 3 * n] += 1
-        w_tau, A = self._late or np.zeros((2, n), self.dtype)
-        fields = *_kernel_layers(self), memory, memory_bias, w_tau, A
-        return tuple(np.array(field, self.dtype, order="C") for field in fields)  # all writable: one type for Numba
+        return kernel_fields(self)
 
     def _advance(self, u, X, out, V, dU, tape):
         data, elapsed = split_elapsed(self, u)
@@ -495,68 +480,3 @@ def _of_pure(mode, name, value, default, n, dtype):
     if value is not None:
         raise ValueError(f"{name} must be None for the mode {mode.__name__}: only `pure` has it, got {value!r}")
     return None
-
-
-# --- drawing --------------------------------------------------------------------------------------------------------
-
-
-def _draw_layer(rows, columns, copies, rng):
-    """Return weights and biases of so many layers (rows, columns) on top of each other, as PyTorch and Xavier do."""
-    weights = math.sqrt(6 / (rows + columns)) * rng.uniform(-1, 1, (copies * rows, columns))
-    return weights, rng.uniform(-1, 1, copies * rows) / math.sqrt(columns)
-
-
-def _draw_memory(n, m, gain, rng):
-    """Return an LSTM cell with orthonormal recurrent columns times the gain."""
-    W = np.linalg.qr(rng.standard_normal((4 * n, n)))[0]
-    W_in = math.sqrt(6 / (4 * n + m)) * rng.uniform(-1, 1, (4 * n, m))
-    return gain * W, W_in, rng.uniform(-0.1, 0.1, 4 * n)
-
-
-def _masks(wiring):
-    """Return, for every layer, where it has synapses from below and from itself."""
-    if not isinstance(wiring, Wiring):
-        raise TypeError(f"wiring must be a penstock.reservoirs.Wiring, got {wiring!r}")
-    layers = wiring.layers or (np.arange(wiring.n_units),)
-    table = np.concatenate([wiring.sensory, wiring.adjacency], axis=1) != 0
-    m = wiring.n_inputs
-    sources, masks, kept = np.arange(m), [], 0
-    for units in layers:
-        masks.append((table[np.ix_(units, sources)] * 1.0, table[np.ix_(units, m + units)] * 1.0))
-        kept += sum(int(mask.sum()) for mask in masks[-1])
-        sources = m + units
-    if kept != table.sum():
-        raise ValueError(
-            "wiring must lead from the inputs to the inter, command and motor layers one by one, or stay within one, "
-            f"got {int(table.sum()) - kept} other synapses; an LTC takes any wiring"
-        )
-    return masks
-
-
-# --- the arrays of the kernel ---------------------------------------------------------------------------------------
-
-
-def _kernel_layers(cfc):
-    """Return first layer, middle layers and heads with their biases; the first two are empty without a backbone.
-
-    Scales of lecun_tanh go into the weights; narrower layers are filled up with units that stay at 0.
-    """
-    n, dtype = cfc.W.shape[1], cfc.dtype
-    inner, outer = (0.666, 1.7159) if cfc.activation is lecun_tanh else (1.0, 1.0)
-    lowest = np.concatenate([cfc.W_in, cfc.W], axis=1), cfc.bias
-    *hidden, (heads, heads_bias) = [lowest, *((outer * W, bias) for W, bias in cfc.layers)]
-    width = max((len(bias) for _, bias in hidden), default=0)
-    if cfc.mode is not pure and not cfc.timed:  # a regular step: one head for the time gate instead of two
-        heads, heads_bias = (
-            np.concatenate([part[: 2 * n], cfc.dt * part[2 * n : 3 * n] + part[3 * n :]])
-            for part in (heads, heads_bias)
-        )
-    first, first_bias = np.zeros((width, lowest[0].shape[1]), dtype), np.zeros(width, dtype)
-    middle = np.zeros((max(len(hidden) - 1, 0), width, width), dtype)
-    middle_bias = np.zeros(middle.shape[:2], dtype)
-    places = [(first, first_bias), *zip(middle, middle_bias, strict=True)]
-    for (W, bias), (to, to_bias) in zip(hidden, places, strict=False):
-        to[: W.shape[0], : W.shape[1]], to_bias[: len(bias)] = inner * W, inner * bias
-    if hidden:
-        heads = np.pad(heads, [(0, 0), (0, width - heads.shape[1])])
-    return first, first_bias, middle, middle_bias, heads, heads_bias

@@ -6,10 +6,50 @@ import numpy as np
 from numba import njit
 
 from penstock.matvec import FEW_ROWS, affine, matmul_rows
+from penstock.reservoirs.heads import lecun_tanh, pure
 from penstock.vmath import activate, all_finite, exp, sigmoid, slopes, tanh
 
 FEW_GROUPS = 4
 """Up to so many groups of few rows, `matmul_rows` in groups beats BLAS on the small matrices of a cell (measured)."""
+
+
+def kernel_fields(cfc):
+    """Return the arrays of a `CfC` as `advance` takes them: its layers, the LSTM cell and the vectors of `pure`."""
+    n, size = cfc.W.shape[1], cfc.W_in.shape[1] + cfc.W.shape[1]
+    memory, memory_bias = np.empty((0, size)), np.empty(0)
+    if cfc.memory is not None:
+        W, W_in, bias = cfc.memory
+        memory, memory_bias = np.concatenate([W_in, W], axis=1), bias.copy()
+        memory_bias[2 * n : 3 * n] += 1
+    w_tau, A = (cfc.w_tau, cfc.A) if cfc.mode is pure else np.zeros((2, n))
+    fields = *_layers(cfc), memory, memory_bias, w_tau, A
+    return tuple(np.array(field, cfc.dtype, order="C") for field in fields)  # all writable: one type for Numba
+
+
+def _layers(cfc):
+    """Return first layer, middle layers and heads with their biases; the first two are empty without a backbone.
+
+    Scales of lecun_tanh go into the weights; narrower layers are filled up with units that stay at 0.
+    """
+    n, dtype = cfc.W.shape[1], cfc.dtype
+    inner, outer = (0.666, 1.7159) if cfc.activation is lecun_tanh else (1.0, 1.0)
+    lowest = np.concatenate([cfc.W_in, cfc.W], axis=1), cfc.bias
+    *hidden, (heads, heads_bias) = [lowest, *((outer * W, bias) for W, bias in cfc.layers)]
+    width = max((len(bias) for _, bias in hidden), default=0)
+    if cfc.mode is not pure and not cfc.timed:  # a regular step: one head for the time gate instead of two
+        heads, heads_bias = (
+            np.concatenate([part[: 2 * n], cfc.dt * part[2 * n : 3 * n] + part[3 * n :]])
+            for part in (heads, heads_bias)
+        )
+    first, first_bias = np.zeros((width, lowest[0].shape[1]), dtype), np.zeros(width, dtype)
+    middle = np.zeros((max(len(hidden) - 1, 0), width, width), dtype)
+    middle_bias = np.zeros(middle.shape[:2], dtype)
+    places = [(first, first_bias), *zip(middle, middle_bias, strict=True)]
+    for (W, bias), (to, to_bias) in zip(hidden, places, strict=False):
+        to[: W.shape[0], : W.shape[1]], to_bias[: len(bias)] = inner * W, inner * bias
+    if hidden:
+        heads = np.pad(heads, [(0, 0), (0, width - heads.shape[1])])
+    return first, first_bias, middle, middle_bias, heads, heads_bias
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

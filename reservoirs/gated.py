@@ -7,14 +7,14 @@ from functools import cached_property
 import numpy as np
 from numba import njit
 
-from penstock.checks import as_int, as_positive_float, as_vector, seed_sequence
+from penstock.checks import as_int, as_vector, seed_sequence
 from penstock.laws import Signs, Uniform
 from penstock.matvec import add_matvec, affine, kernel_form, matmul_rows
 from penstock.reservoirs.drawing import draw_bias, draw_input_weights, draw_recurrent
 from penstock.reservoirs.elapsed import split_elapsed
-from penstock.reservoirs.esn import Weighted, as_dtype, check_rate_arrays, describe_matrix, set_fields, to_dense
-from penstock.reservoirs.liquid import LiquidCoefficients
-from penstock.reservoirs.solvers import exponential_midpoint, fused, rk4, solver_code
+from penstock.reservoirs.esn import as_dtype, check_rate_arrays, describe_matrix, set_fields, to_dense
+from penstock.reservoirs.liquid import Liquid, LiquidCoefficients
+from penstock.reservoirs.solvers import fused, solver_code
 from penstock.scaling import scale_spectral_radius
 from penstock.threads import one_blas_thread
 from penstock.vmath import activate, activation_code, activation_slope, all_finite, exp, relu, sigmoid, slopes
@@ -28,7 +28,7 @@ TAU, REVERSAL = Uniform(1.0, 10.0), Signs()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SimpleLTC(Weighted):
+class SimpleLTC(Liquid):
     """Run a liquid time-constant network of one gate per unit.
 
     dx/dt = -(1 / tau + f) x + f A with the gate f = activation(W x + W_in u + b) >= 0: the time constant
@@ -99,14 +99,11 @@ class SimpleLTC(Weighted):
                 f"activation must be penstock.sigmoid or penstock.relu, got {self.activation.__name__}: "
                 "a negative gate f can bring the rate 1 / tau + f to zero"
             )
-        solver_code(self.solver)
-        if not isinstance(self.timed, bool | np.bool_):
-            raise TypeError(f"timed must be True or False, got {self.timed!r}")
         tau = as_vector("tau", self.tau, len(bias), W.dtype)
         if not (tau > 0).all():
             raise ValueError(f"tau must be above 0, got {tau.min()}")
         set_fields(self, W=W, W_in=W_in, bias=bias, tau=tau, A=as_vector("A", self.A, len(bias), W.dtype))
-        set_fields(self, dt=as_positive_float("dt", self.dt), unfolds=as_int("unfolds", self.unfolds))
+        self._clean_settings()
 
     @classmethod
     def random(
@@ -156,11 +153,6 @@ class SimpleLTC(Weighted):
         tau, A = _drawn(tau, n_units, for_tau), _drawn(A, n_units, for_A)
         return cls(W.astype(dtype), W_in, bias, tau, A, **settings)
 
-    @property
-    def n_inputs(self):
-        """Number of input channels m, and one more if `timed`."""
-        return self.W_in.shape[1] + bool(self.timed)
-
     def __repr__(self):
         timed = ", timed" if self.timed else f", dt={self.dt}"
         return (
@@ -170,7 +162,7 @@ class SimpleLTC(Weighted):
 
     def step(self, x, u):
         """Return the next state: (n,), (m,) -> (n,)."""
-        data, elapsed = split_elapsed(self, np.asarray(u) + 0.0)  # the elapsed times take the type of u
+        data, elapsed = split_elapsed(self, np.asarray(u))
         drive = self.W_in @ data + self.bias
 
         def coefficients(x):
@@ -180,16 +172,6 @@ class SimpleLTC(Weighted):
         for _ in range(self.unfolds):
             x = self.solver(coefficients, x, elapsed / self.unfolds)
         return x
-
-    def jacobian(self, x, u):
-        """Return d step / d x at (x, u), exact for the solver; shape (n, n)."""
-        x, u = self._point(x, u)
-        return self._jacobians(x[None], u[None])[0]
-
-    def input_jacobian(self, x, u):
-        """Return d step / d u; shape (n, m), the last column that of the elapsed time if `timed`."""
-        x, u = self._point(x, u)
-        return self._carried(x[None], u[None], np.zeros((1, self.n_units, self.n_inputs)), np.eye(self.n_inputs))[0]
 
     def linearize(self, x, u) -> LiquidCoefficients:
         """Return D, B, v_inf, tau and the Jacobian of dx/dt = B - D x at a state (n,) and an input (m,).
@@ -220,27 +202,7 @@ class SimpleLTC(Weighted):
         anything above 0.
         """
         least = self.tau / (1 + self.tau) if self.activation is sigmoid else np.zeros_like(self.tau)
-        return least, self.tau.copy()
-
-    def _jacobians(self, X, U):
-        n = self.n_units
-        return self._carried(X, U, np.broadcast_to(np.eye(n), (len(X), n, n)), np.zeros((self.n_inputs, n)))
-
-    def _carried(self, X, U, V, dU):
-        """Return the tangents V (B, n, k) of the states X (B, n) after a step; dU (m, k) are those of the inputs U."""
-        data, elapsed = split_elapsed(self, U)
-        W, W_in = to_dense(self.W), to_dense(self.W_in)
-        h, dh = (elapsed / self.unfolds)[:, None], dU[-1] / self.unfolds if self.timed else np.zeros(dU.shape[1])
-        drive, d_drive = data @ W_in.T + self.bias, W_in @ dU[: W_in.shape[1]]
-
-        def gate(x, V):
-            f = self.activation(x @ W.T + drive)
-            return f, activation_slope(self.activation, f)[..., None] * (W @ V + d_drive)
-
-        carry = {rk4: _carry_rk4, exponential_midpoint: _carry_midpoint}.get(self.solver, _carry_one_stage)
-        for _ in range(self.unfolds):
-            X, V = carry(self, gate, X, V, h, dh)
-        return V
+        return least, np.array(self.tau)
 
     @cached_property
     def _fields(self):
@@ -257,52 +219,14 @@ class SimpleLTC(Weighted):
             return _run_batch(self._fields, self._codes, data[None], h[None], x0[None], out[None])
         return one_blas_thread(_run_batch)(self._fields, self._codes, data, h, x0, out)
 
-    def _push(self, x, u, V, dU, tape):
-        data, elapsed = split_elapsed(self, u)
-        h = elapsed / u.dtype.type(self.unfolds)
-        _push_series(self._fields, self._codes, self.W_in.shape[1], data, h, x, V, dU, tape)
+    def _push_timed(self, data, elapsed, x, V, dU, tape):
+        h = elapsed / data.dtype.type(self.unfolds)
+        _push_series(self._fields, self._codes, data, h, x, V, dU, tape)
 
 
 def _drawn(values, n_units, seed):
     """Return values (n_units,) drawn by a law, or the values given."""
     return values(np.random.default_rng(seed), n_units) if callable(values) else values
-
-
-# --- tangents of the solvers: states x (B, n), tangents V (B, n, k), h (B, 1) with tangents dh (k,) ------------------
-
-
-def _carry_one_stage(ltc, gate, x, V, h, dh):
-    return _stage(ltc, *gate(x, V), x, V, h, dh)
-
-
-def _carry_midpoint(ltc, gate, x, V, h, dh):
-    middle = _stage(ltc, *gate(x, V), x, V, h / 2, dh / 2)
-    return _stage(ltc, *gate(*middle), x, V, h, dh)
-
-
-def _carry_rk4(ltc, gate, x, V, h, dh):
-    y, dy, total, d_total = x, V, 0.0, 0.0
-    for reach, share in ((0.5, 1), (0.5, 2), (1.0, 2), (0.0, 1)):
-        f, df = gate(y, dy)
-        D = 1 / ltc.tau + f
-        slope, d_slope = f * ltc.A - D * y, (ltc.A - y)[..., None] * df - D[..., None] * dy
-        total, d_total = total + share * slope, d_total + share * d_slope
-        y, dy = x + reach * h * slope, V + reach * (h[..., None] * d_slope + slope[..., None] * dh)
-    return x + h / 6 * total, V + (h[..., None] * d_total + total[..., None] * dh) / 6
-
-
-def _stage(ltc, f, df, x, V, h, dh):
-    """Return state and tangents after a step with D and B held, by the rule of the solver."""
-    D = 1 / ltc.tau + f
-    if ltc.solver is fused:
-        keep = 1 / (1 + h * D)
-        end = (x + h * f * ltc.A) * keep
-        by_gate, by_time = h * (ltc.A - end) * keep, (f * ltc.A - D * end) * keep
-    else:
-        keep, rest = np.exp(-h * D), f * ltc.A / D
-        end = rest + (x - rest) * keep
-        by_gate, by_time = (ltc.A - rest) * (1 - keep) / D - h * (x - rest) * keep, D * (rest - x) * keep
-    return end, keep[..., None] * V + by_gate[..., None] * df + by_time[..., None] * dh
 
 
 # --- kernels --------------------------------------------------------------------------------------------------------
@@ -333,7 +257,7 @@ def _run_batch(ltc, codes, u, h, X, out):
     return not all_finite(X.reshape(X.size))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(error_model="numpy")
 def _gates(W, code, X, drive, F):
     """Fill F with activation(W x + drive) for every row x of X."""
     if X.shape[0] == 1:
@@ -346,7 +270,7 @@ def _gates(W, code, X, drive, F):
     activate(code, F.reshape(F.size))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(error_model="numpy")
 def _relax(is_fused, rate, A, h, x, f, end):
     """Fill end with x after the time h with the gates f held: fused, or exact."""
     one = x.dtype.type(1)
@@ -360,56 +284,44 @@ def _relax(is_fused, rate, A, h, x, f, end):
             end[i] = rest + (x[i] - rest) * exp(-h * D)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(error_model="numpy")
 def _slope(stage, rate, A, h, x, f, y, end, total):
-    """Do one stage of the classical Runge-Kutta rule: add the slope at y, and fill end with what comes next."""
-    half, one, six = x.dtype.type(0.5), x.dtype.type(1), x.dtype.type(6)
-    reach, share = one if stage == 2 else half, one + one if 0 < stage < 3 else one
+    """Do one stage of the classical Runge-Kutta rule: from x with the mean slope, that at y in it, to end."""
     for i in range(x.size):
-        slope = f[i] * A[i] - (rate[i] + f[i]) * y[i]
-        total[i] = share * slope + (total[i] if stage > 0 else one - one)
-        end[i] = x[i] + (h / six * total[i] if stage == 3 else reach * h * slope)
+        end[i] = x[i] + h * _mean_slope(stage, f[i] * A[i] - (rate[i] + f[i]) * y[i], total, i)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _push_series(ltc, codes, m, u, h, x, V, dU, tape):
+def _push_series(ltc, codes, u, h, x, V, dU, tape):
     """Carry the state and the tangents, rows of V, through u; the state is one more row, so that W is read once."""
     W, W_in, bias, rate, A = ltc
     code, solver, unfolds = codes
-    k, half, one = V.shape[0], x.dtype.type(0.5), x.dtype.type(1)
+    k, half = V.shape[0], x.dtype.type(0.5)
     stages = 4 if solver == 3 else 2 if solver == 2 else 1
     X = np.empty((k + 1, x.size), x.dtype)
     X[:k], X[k] = V, x
-    F, Y, total, drives, by = (
-        np.empty_like(X),
-        np.empty_like(X),
-        np.empty_like(X),
-        np.zeros_like(X),
-        np.empty_like(X[:3]),
-    )
-    dh = np.zeros(k + 1, x.dtype)  # of the time of a solver step
+    F, Y, total, drives = np.empty_like(X), np.empty_like(X), np.empty_like(X), np.zeros_like(X)
+    keep, by_gate = np.empty_like(x), np.empty_like(x)
     for t in range(u.shape[0]):
         affine(W_in, u[t], bias, drives[k])
         for r in range(k if dU.shape[0] else 0):
             drives[r] = 0
-            add_matvec(W_in, dU[t, r, :m], drives[r])
-            if dU.shape[2] > m:
-                dh[r] = dU[t, r, m] / x.dtype.type(unfolds)
+            add_matvec(W_in, dU[t, r, : u.shape[1]], drives[r])
         for _ in range(unfolds):
             for stage in range(stages):
                 last = stage == stages - 1
                 at, end = X if stage == 0 else Y, X if last else Y
-                _gate_tangents(W, code, at, drives, F, by[0])
+                _gate_tangents(W, code, at, drives, F, keep)
                 if solver == 3:
-                    _slope_tangents(stage, rate, A, h[t], dh, X, F, at, end, total)
+                    _slope_tangents(stage, rate, A, h[t], X, F, at, end, total)
                 else:
-                    _relax_tangents(solver == 0, rate, A, one if last else half, h[t], dh, X, F, end, by)
+                    _relax_tangents(solver == 0, rate, A, h[t] if last else half * h[t], X, F, end, keep, by_gate)
         if tape.shape[0]:
             tape[t] = X[:k]
     V[:], x[:] = X[:k], X[k]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(error_model="numpy")
 def _gate_tangents(W, code, X, drives, F, d):
     """Fill the last row of F with the gates at the last of X, the others with their tangents; d takes the slopes."""
     k = X.shape[0] - 1
@@ -424,41 +336,47 @@ def _gate_tangents(W, code, X, drives, F, d):
             F[r, i] = d[i] * (F[r, i] + drives[r, i])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _relax_tangents(is_fused, rate, A, share, h, dh, X, F, end, by):
-    """Fill end with state and tangents after `share` of the time h with the gates held: `_relax` and its derivative."""
-    k, keep, by_gate, by_time = X.shape[0] - 1, by[0], by[1], by[2]
-    x, f, y, h, one = X[k], F[k], end[k], share * h, X.dtype.type(1)
+@njit(error_model="numpy")
+def _relax_tangents(is_fused, rate, A, h, X, F, end, keep, by_gate):
+    """Fill end with state and tangents after the time h with the gates held: `_relax` and its derivative."""
+    k, one = X.shape[0] - 1, X.dtype.type(1)
+    x, f, y = X[k], F[k], end[k]
     for i in range(x.size):
         D = rate[i] + f[i]
         if is_fused:
             keep[i] = one / (one + h * D)
             y[i] = (x[i] + h * f[i] * A[i]) * keep[i]
             by_gate[i] = h * (A[i] - y[i]) * keep[i]
-            by_time[i] = (f[i] * A[i] - D * y[i]) * keep[i]
         else:
             rest, keep[i] = f[i] * A[i] / D, exp(-h * D)
             lag = (x[i] - rest) * keep[i]
             y[i] = rest + lag
             by_gate[i] = (A[i] - rest) * (one - keep[i]) / D - h * lag
-            by_time[i] = -D * lag
     for r in range(k):
         for i in range(x.size):
-            end[r, i] = keep[i] * X[r, i] + by_gate[i] * F[r, i] + by_time[i] * share * dh[r]
+            end[r, i] = keep[i] * X[r, i] + by_gate[i] * F[r, i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _slope_tangents(stage, rate, A, h, dh, X, F, Y, end, total):
+@njit(error_model="numpy")
+def _slope_tangents(stage, rate, A, h, X, F, Y, end, total):
     """Do one stage of the Runge-Kutta rule for state and tangents: `_slope` and its derivative."""
-    k, half, one, six = X.shape[0] - 1, X.dtype.type(0.5), X.dtype.type(1), X.dtype.type(6)
-    reach, share = one / six if stage == 3 else one if stage == 2 else half, one + one if 0 < stage < 3 else one
+    k = X.shape[0] - 1
+    for r in range(k):
+        x, f, y, new, summed = X[r], F[r], Y[r], end[r], total[r]
+        for i in range(x.size):
+            slope = (A[i] - Y[k, i]) * f[i] - (rate[i] + F[k, i]) * y[i]
+            new[i] = x[i] + h * _mean_slope(stage, slope, summed, i)
+    _slope(stage, rate, A, h, X[k], F[k], Y[k], end[k], total[k])  # last: the tangents needed its old value
+
+
+@njit(error_model="numpy")
+def _mean_slope(stage, slope, total, i):
+    """Add the slope of a stage to the total, and return that with which to go from the start to the next stage."""
+    half = total.dtype.type(0.5)
     if stage == 0:
-        total[:] = 0
-    for r in range(k + 1):  # the state last: its old value makes the tangents
-        for i in range(X.shape[1]):
-            D, slope = rate[i] + F[k, i], F[k, i] * A[i] - (rate[i] + F[k, i]) * Y[k, i]
-            moved = slope if r == k else (A[i] - Y[k, i]) * F[r, i] - D * Y[r, i]
-            total[r, i] += share * moved
-            if stage == 3:  # the mean slope; that of the state includes this stage only in its own row, the last
-                moved, slope = total[r, i], total[k, i] + (slope if r < k else one - one)
-            end[r, i] = X[r, i] + reach * (h * moved + dh[r] * slope)
+        total[i] = slope
+        return half * slope
+    if stage == 3:
+        return (total[i] + slope) / total.dtype.type(6)
+    total[i] += slope + slope
+    return half * slope if stage == 1 else slope

@@ -1,4 +1,4 @@
-"""The pieces of closed-form continuous-time cells: how the heads make the next state, and what bends their backbone."""
+"""The pieces of closed-form cells: how the heads make the next state, what bends their backbone, mixed memories."""
 
 import numpy as np
 import scipy  # its parts load at first use
@@ -161,3 +161,31 @@ def backbone_code(activation) -> int:
 def backbone_slope(activation, x):
     """Return the slope of `activation` at x, shape of x."""
     return _SLOPES[backbone_code(activation)](x)
+
+
+# --- mixed memory: an LSTM cell that steps first -------------------------------------------------------------------
+
+
+def remember(memory, x, data):
+    """Return h as the layers see it, the new cell state, and the gates that mixed them; x without a memory."""
+    if memory is None:
+        return x, None, None
+    W, W_in, bias = memory
+    h, cell = np.split(x, 2)
+    candidate, entry, forget, leave = np.split(W @ h + W_in @ data + bias, 4)
+    gates = np.tanh(candidate), sigmoid(entry), sigmoid(forget + 1), sigmoid(leave)
+    new = gates[2] * cell + gates[1] * gates[0]
+    return gates[3] * np.tanh(new), new, gates
+
+
+def memory_slopes(memory, before, cell, gates):
+    """Return the derivatives of h and of the new cell state by [h, cell, data], (n, 2 n + m), `before` the old cell."""
+    W, W_in, _ = memory
+    n = before.size
+    by_gates = np.split(np.concatenate([W, np.zeros_like(W), W_in], axis=1), 4)
+    candidate, entry, forget, leave = (gate[:, None] for gate in gates)
+    by_cell = entry * (1 - candidate**2) * by_gates[0] + candidate * entry * (1 - entry) * by_gates[1]
+    by_cell += before[:, None] * forget * (1 - forget) * by_gates[2]
+    by_cell[:, n : 2 * n] += np.diag(gates[2])
+    y = np.tanh(cell)[:, None]
+    return leave * (1 - y * y) * by_cell + y * leave * (1 - leave) * by_gates[3], by_cell

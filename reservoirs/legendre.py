@@ -18,9 +18,10 @@ from penstock.checks import (
     seed_sequence,
 )
 from penstock.matvec import add_matvec, kernel_form
+from penstock.reservoirs.discretise import zero_order_hold
 from penstock.reservoirs.drawing import draw_bias
 from penstock.reservoirs.esn import Weighted, as_dtype, set_fields, to_dense
-from penstock.reservoirs.hippo import FixedScale, zero_order_hold
+from penstock.reservoirs.hippo import FixedScale
 from penstock.scaling import scale_spectral_radius
 from penstock.vmath import activate, all_finite, tanh
 
@@ -74,7 +75,7 @@ class LegendreMemory(FixedScale):
     W, W_in : array or sparse array
         Matrices of a step; block-diagonal, shapes (m q, m q) and (m q, m) for m channels.
     theta : float
-        Length of the window, in the units of dt.
+        Length of the window, in the units of dt. W is not made anew for another: take ``of``.
     dt : float
         Time of a step.
 

@@ -51,10 +51,10 @@ class LEM(Paired):
     Examples
     --------
     >>> import numpy as np
-    >>> lem = LEM.random(50, dt=0.5, seed=0)
+    >>> lem = LEM.random(50, n_inputs=2, dt=0.5, seed=0)
     >>> lem
-    LEM(n_units=100, n_inputs=1, dt=0.5, W=dense, W_z=dense, float64)
-    >>> bool(np.abs(lem.run(1000 * np.ones(300))).max() <= 1)
+    LEM(n_units=100, n_inputs=2, dt=0.5, W=dense, W_z=dense, float64)
+    >>> bool(np.abs(lem.run(1000 * np.ones((300, 2)))).max() <= 1)
     True
     """
 
@@ -190,15 +190,8 @@ def _run_series(lem, n, W_out, offset, u, x, out):
     W, W_z, W_in, bias, dt = lem
     one, n_given = x.dtype.type(1), u.shape[1]
     drive, a = np.empty(n_given + offset.size, x.dtype), np.empty_like(bias)
-    y, z, fed, by_y, steps, c_z, c_y = (
-        x[:n],
-        x[n:],
-        drive[n_given:],
-        a[: 3 * n],
-        a[: 2 * n],
-        a[2 * n : 3 * n],
-        a[3 * n :],
-    )
+    y, z, fed, by_y = x[:n], x[n:], drive[n_given:], a[: 3 * n]
+    steps, c_z, c_y = a[: 2 * n], a[2 * n : 3 * n], a[3 * n :]
     for t in range(u.shape[0]):
         for j in range(n_given):
             drive[j] = u[t, j]

@@ -1,4 +1,4 @@
-"""Linear memories: rings, delay lines and complex modes that hold past inputs without mixing them by products."""
+"""Linear memories: rings, delay lines, complex modes and random matrices that hold past inputs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,11 +6,11 @@ from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
-from numba import njit
 from scipy.sparse.csgraph import connected_components
 
 from penstock.checks import (
     as_finite_float,
+    as_fraction,
     as_int,
     as_non_negative_float,
     as_positive_float,
@@ -18,15 +18,23 @@ from penstock.checks import (
     generators,
     seed_sequence,
 )
-from penstock.matvec import affine
 from penstock.reservoirs.drawing import draw_input_weights, draw_recurrent, warn_at_origin
-from penstock.reservoirs.esn import ESN, as_dtype, check_leak, describe_matrix, to_dense
+from penstock.reservoirs.esn import ESN, as_dtype, describe_matrix, to_dense
+from penstock.reservoirs.modes import (
+    as_inside,
+    as_mode_weights,
+    as_modes,
+    find_modes,
+    modal_matrix,
+    push_modes,
+    run_modes,
+)
 from penstock.scaling import scale_spectral_radius
-from penstock.vmath import all_finite, identity
+from penstock.vmath import identity
 from penstock.weights import aperiodic_signs, uniform
 from penstock.weights import ring as ring_matrix
 
-__all__ = ["LinearMemory", "modal_readout", "state_space_kernel"]
+__all__ = ["LinearMemory"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -194,7 +202,8 @@ class LinearMemory(ESN):
         Raises
         ------
         ValueError
-            If an eigenvalue is not inside the unit circle, both of a pair are given, or a shape does not fit.
+            If an eigenvalue, rounded to `dtype`, is not inside the unit circle, both of a pair are given, or a shape
+            does not fit.
 
         Examples
         --------
@@ -202,19 +211,10 @@ class LinearMemory(ESN):
         >>> memory.n_units, memory.eigenvalues
         (3, array([0. +0.8j, 0. -0.8j, 0.5+0.j ]))
         """
-        eigenvalues = _check_modes(eigenvalues)
-        if W_in is None:
-            W_in = _unit_variance(eigenvalues)
-        W_in = _as_complex("W_in", W_in)
-        W_in = W_in[:, None] if W_in.ndim == 1 else W_in
-        if W_in.ndim != 2 or len(W_in) != len(eigenvalues):
-            raise ValueError(f"W_in must have shape ({len(eigenvalues)}, m) to match eigenvalues, got {W_in.shape}")
-        real = eigenvalues.imag == 0
-        if W_in[real].imag.any():
-            raise ValueError("W_in must be real where the eigenvalue is, got a complex weight of a real mode")
-        B = W_in[~real]
-        blocks = np.concatenate([B.real, B.imag, W_in[real].real])
-        return cls(_modal_matrix(eigenvalues[~real], eigenvalues[real].real).astype(as_dtype(dtype)), blocks)
+        dtype, given = as_dtype(dtype), as_modes("eigenvalues", eigenvalues)
+        eigenvalues, real = as_inside("eigenvalues", given, dtype), given.imag == 0
+        W_in = as_mode_weights(_unit_variance(given) if W_in is None else W_in, real)
+        return cls._of_modes(eigenvalues, W_in, real, dtype)
 
     @classmethod
     def lru(
@@ -274,7 +274,7 @@ class LinearMemory(ESN):
         if n_units % 2:
             raise ValueError(f"n_units must be even, two real units for every complex mode, got {n_units}")
         r_min, r_max = _check_radii(r_min, r_max)
-        max_phase, leak = as_positive_float("max_phase", max_phase), check_leak(leak, 1, np.float64)
+        max_phase, leak = as_positive_float("max_phase", max_phase), as_fraction("leak", leak)
         if max_phase > 2 * np.pi:
             raise ValueError(f"max_phase must be at most 2 pi, got {max_phase}")
         input_scaling = as_non_negative_float("input_scaling", input_scaling)
@@ -305,7 +305,8 @@ class LinearMemory(ESN):
         Raises
         ------
         ValueError
-            If a pole is not stable, `dt` is not above 0 or a shape does not fit.
+            If a pole is not stable, `dt` is not above 0, or so small that exp(A dt) rounds to 1, or a shape does not
+            fit.
 
         Examples
         --------
@@ -314,12 +315,15 @@ class LinearMemory(ESN):
         >>> LinearMemory.sampled([-0.5], dt=0.1).run(np.ones(400))[-1].round(6)
         array([2.])
         """
-        poles = _check_poles(poles)
-        eigenvalues, gain = _hold(poles, _check_dt(dt, len(poles)))
-        W_in = _as_complex("W_in", np.ones(len(poles)) if W_in is None else W_in)
-        if len(W_in) != len(poles):
-            raise ValueError(f"W_in must have shape ({len(poles)}, m) to match poles, got {W_in.shape}")
-        return cls.diagonal(eigenvalues, (W_in.T * gain).T, dtype=dtype)
+        dtype, poles = as_dtype(dtype), as_modes("poles", poles)
+        if poles.real.max() >= 0:
+            raise ValueError(f"poles must have a negative real part, or modes never fade, got {poles.real.max():.6g}")
+        dt, real = as_vector("dt", dt, len(poles)), poles.imag == 0
+        if (dt <= 0).any():
+            raise ValueError(f"dt must be above 0, got {dt.min():g}")
+        W_in = as_mode_weights(np.ones(len(poles)) if W_in is None else W_in, real)
+        eigenvalues = as_inside("exp(poles dt)", np.exp(poles * dt), dtype)
+        return cls._of_modes(eigenvalues, (np.expm1(poles * dt) / poles)[:, None] * W_in, real, dtype)
 
     @classmethod
     def state_space(cls, n_modes, *, n_inputs=1, real_part=-0.5, dt_min=0.001, dt_max=0.1, dtype=np.float64, seed):
@@ -369,6 +373,12 @@ class LinearMemory(ESN):
         channels = np.repeat(np.eye(n_inputs), n_modes, axis=0)
         return cls.sampled(np.tile(poles, n_inputs), dt=np.repeat(dt, n_modes), W_in=channels, dtype=dtype)
 
+    @classmethod
+    def _of_modes(cls, eigenvalues, W_in, real, dtype):
+        """Return the units of modes; `real` tells which of them take one unit, two the others."""
+        W = modal_matrix(eigenvalues[~real], eigenvalues[real].real)
+        return cls(W.astype(dtype), np.concatenate([W_in[~real].real, W_in[~real].imag, W_in[real].real]))
+
     @property
     def eigenvalues(self):
         """Eigenvalues of W, complex (N,), the largest modulus first; those of modes exactly, else from their blocks."""
@@ -388,143 +398,23 @@ class LinearMemory(ESN):
     @cached_property
     def _modes(self):
         """Real and imaginary parts of the pairs and the real eigenvalues if W is made of modes, else None."""
-        return _find_modes(self.W) if sp.issparse(self.W) and not sp.issparse(self.W_in) else None
+        return find_modes(self.W) if sp.issparse(self.W) and not sp.issparse(self.W_in) else None
 
     def _run(self, u, x0, out):
         if self._modes is None:
             return super()._run(u, x0, out)
         fields = (*self._modes, self.W_in, self.bias)
         if u.ndim == 2:
-            return _run_modes(fields, u, x0, out)
-        return any([_run_modes(fields, one, x, states) for one, x, states in zip(u, x0, out, strict=True)])
+            return run_modes(fields, u, x0, out)
+        return any([run_modes(fields, one, x, states) for one, x, states in zip(u, x0, out, strict=True)])
 
     def _push(self, x, u, V, dU, tape):
         if self._modes is None:
             return super()._push(x, u, V, dU, tape)
-        _push_modes((*self._modes, self.W_in, self.bias), u, x, V, dU, tape)
+        push_modes((*self._modes, self.W_in, self.bias), u, x, V, dU, tape)
 
 
-def modal_readout(coefficients, eigenvalues):
-    """Return the real output weights (…, N) that read 2 Re sum_n C_n z_n from the units of `LinearMemory.diagonal`.
-
-    Parameters
-    ----------
-    coefficients : array, shape (n_modes,) or (k, n_modes)
-        C, complex.
-    eigenvalues : array, shape (n_modes,)
-        The eigenvalues, or poles, that the memory was made from: which of them are real decides on its units.
-
-    Returns
-    -------
-    array, shape (N,) or (k, N)
-
-    Raises
-    ------
-    ValueError, TypeError
-        If shapes do not fit or a number is not finite.
-
-    Examples
-    --------
-    >>> memory = LinearMemory.diagonal([0.5, 0.8j], [1.0, 1.0])
-    >>> memory.run([1.0, 0.0, 0.0]) @ modal_readout([1.0, 1 + 1j], [0.5, 0.8j])  # 2 Re(0.5^k + (1 + i) (0.8 i)^k)
-    array([ 4.  , -0.6 , -0.78])
-    """
-    C, eigenvalues = _as_complex("coefficients", coefficients), _as_complex("eigenvalues", eigenvalues)
-    if eigenvalues.ndim != 1 or C.ndim not in (1, 2) or C.shape[-1] != eigenvalues.size:
-        raise ValueError(
-            f"coefficients must have shape ({eigenvalues.size},) or (k, {eigenvalues.size}) to match eigenvalues "
-            f"(n_modes,), got {C.shape} and {eigenvalues.shape}"
-        )
-    real = eigenvalues.imag == 0
-    pairs = C[..., ~real]
-    return 2 * np.concatenate([pairs.real, -pairs.imag, C[..., real].real], axis=-1)
-
-
-def state_space_kernel(coefficients, poles, *, dt, n_steps):
-    """Return the convolution kernel of sampled modes, (n_steps,): y_t = sum_l K_l u_{t-l}.
-
-    K_l = 2 Re sum_n C_n (exp(A_n dt) - 1) / A_n exp(A_n dt l): the response of ``LinearMemory.sampled(poles, dt=dt)``,
-    read by ``modal_readout(coefficients, poles)``, to an impulse.
-
-    Parameters
-    ----------
-    coefficients, poles : array, shape (n_modes,)
-        C and A, complex.
-    dt : float
-        Time between two samples.
-    n_steps : int
-        Length of the kernel.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If shapes do not fit, a pole is not stable, or `dt` or `n_steps` is not above 0.
-
-    Examples
-    --------
-    >>> state_space_kernel([0.5], [-1.0], dt=np.log(2), n_steps=3)
-    array([0.5  , 0.25 , 0.125])
-    """
-    poles, C = _check_poles(poles), _as_complex("coefficients", coefficients)
-    if C.shape != poles.shape:
-        raise ValueError(f"coefficients must have shape {poles.shape} to match poles, got {C.shape}")
-    dt, n_steps = as_positive_float("dt", dt), as_int("n_steps", n_steps)
-    _, gain = _hold(poles, dt)
-    return 2 * (C * gain @ np.exp(np.outer(poles * dt, np.arange(n_steps)))).real
-
-
-# --- checks and matrices --------------------------------------------------------------------------------------------
-
-
-def _as_complex(name, value):
-    """Return a finite complex array."""
-    value = np.asarray(value)
-    if value.dtype.kind not in "fiuc":
-        raise TypeError(f"{name} must hold numbers, real or complex, got dtype {value.dtype}")
-    if not np.isfinite(value).all():
-        raise ValueError(f"{name} must be finite, got NaN or infinite entries")
-    return value.astype(np.complex128)
-
-
-def _check_modes(eigenvalues):
-    eigenvalues = _as_complex("eigenvalues", eigenvalues)
-    if eigenvalues.ndim != 1 or eigenvalues.size == 0:
-        raise ValueError(f"eigenvalues must have shape (n_modes,) and not be empty, got shape {eigenvalues.shape}")
-    largest = np.abs(eigenvalues).max()
-    if largest >= 1:
-        raise ValueError(
-            f"eigenvalues must lie inside the unit circle, got modulus {largest:.6g}; scale them, for instance by "
-            f"{0.99 / largest:.3g}"
-        )
-    _refuse_both_of_a_pair("eigenvalues", eigenvalues)
-    return eigenvalues
-
-
-def _check_poles(poles):
-    poles = _as_complex("poles", poles)
-    if poles.ndim != 1 or poles.size == 0:
-        raise ValueError(f"poles must have shape (n_modes,) and not be empty, got shape {poles.shape}")
-    if poles.real.max() >= 0:
-        raise ValueError(
-            f"poles must have a negative real part, or the memory never fades, got {poles.real.max():.6g}; "
-            "InverseSquareRate()(w) is negative for every w"
-        )
-    _refuse_both_of_a_pair("poles", poles)
-    return poles
-
-
-def _refuse_both_of_a_pair(name, values):
-    pairs = set(values[values.imag != 0].tolist())
-    double = [value for value in pairs if value.conjugate() in pairs]
-    if double:
-        raise ValueError(f"{name} must hold one of each complex pair, got both of {double[0]:.6g}")
-
-
-def _check_dt(dt, n_modes):
-    dt = as_vector("dt", dt, n_modes)
-    if (dt <= 0).any():
-        raise ValueError(f"dt must be above 0, got {dt.min():g}")
-    return dt
+# --- parts of the constructors --------------------------------------------------------------------------------------
 
 
 def _check_radii(r_min, r_max):
@@ -541,16 +431,12 @@ def _unit_variance(eigenvalues):
     return np.sqrt((1 - radii) * (1 + radii))
 
 
-def _hold(poles, dt):
-    """Return exp(A dt) and (exp(A dt) - 1) / A."""
-    return np.exp(poles * dt), np.expm1(poles * dt) / poles
-
-
 def _reaching_signs(n_units, n_inputs):
     """Return signs (m, N): successive stretches of the decimals of pi that have a part in every mode of a ring."""
     spare = 8 + n_inputs
     digits = aperiodic_signs(n_units * (n_inputs + spare))
-    stretches, start = [], 0
+    start = 0
+    stretches: list[np.ndarray] = []
     while len(stretches) < n_inputs:
         signs = digits[start : start + n_units]
         reaches = np.abs(np.fft.fft(signs)).min() > 1e-6 or n_units == 2
@@ -560,30 +446,6 @@ def _reaching_signs(n_units, n_inputs):
     return np.array(stretches)
 
 
-def _modal_matrix(pairs, real):
-    """Return [[Re, -Im, 0], [Im, Re, 0], [0, 0, real]], diagonal blocks, as CSR with sorted indices."""
-    p = pairs.size
-    first, second, rest = np.arange(p), np.arange(p, 2 * p), np.arange(2 * p, 2 * p + real.size)
-    rows = np.concatenate([first, first, second, second, rest])
-    columns = np.concatenate([first, second, first, second, rest])
-    data = np.concatenate([pairs.real, -pairs.imag, pairs.imag, pairs.real, real])
-    n = 2 * p + real.size
-    return sp.csr_array(sp.coo_array((data, (rows, columns)), shape=(n, n)))
-
-
-def _find_modes(W):
-    """Return (a, b, real) if W is a matrix of `_modal_matrix` with at least one pair, else None."""
-    n = W.shape[0]
-    ends = W.indices[W.indptr[1:] - 1] if (np.diff(W.indptr) > 0).all() else np.zeros(n, W.indices.dtype)
-    p = int(ends[0])
-    if not 0 < p <= n // 2:
-        return None
-    a, b, real = W.diagonal()[:p], W.diagonal(-p)[:p], W.diagonal()[2 * p :]
-    if (W != _modal_matrix(a + 1j * b, real)).nnz:
-        return None
-    return tuple(np.ascontiguousarray(part, W.dtype) for part in (a, b, real))
-
-
 def _block_eigenvalues(W):
     """Return the eigenvalues of W from its strongly connected parts: those of a triangular W are its diagonal."""
     _, part_of_unit = connected_components(sp.csr_array(W != 0), connection="strong")
@@ -591,50 +453,3 @@ def _block_eigenvalues(W):
     parts = np.split(order, np.flatnonzero(np.diff(part_of_unit[order])) + 1)
     W = np.asarray(to_dense(W), np.float64)
     return np.concatenate([np.linalg.eigvals(W[np.ix_(part, part)]) for part in parts]).astype(complex)
-
-
-# --- kernels --------------------------------------------------------------------------------------------------------
-
-
-@njit(error_model="numpy")
-def _turn(a, b, real, z, x):
-    """Do x <- lambda x + z: the pairs' real parts, their imaginary parts, the real modes."""
-    p = a.size
-    first, second, rest, z_first, z_second, z_rest = x[:p], x[p : 2 * p], x[2 * p :], z[:p], z[p : 2 * p], z[2 * p :]
-    for i in range(p):
-        re, im = first[i], second[i]
-        first[i] = a[i] * re - b[i] * im + z_first[i]
-        second[i] = b[i] * re + a[i] * im + z_second[i]
-    for i in range(real.size):
-        rest[i] = real[i] * rest[i] + z_rest[i]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _run_modes(modes, u, x, out):
-    """Run one series; return whether a state was not finite."""
-    a, b, real, W_in, bias = modes
-    z = np.empty_like(x)
-    for t in range(u.shape[0]):
-        affine(W_in, u[t], bias, z)
-        _turn(a, b, real, z, x)
-        row = out[t]
-        for i in range(x.size):
-            row[i] = x[i]
-    return not all_finite(x)  # a unit that is not finite once stays so
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _push_modes(modes, u, x, V, dU, tape):
-    """Carry the state and the tangents, rows of V, through u: v <- lambda v + W_in du."""
-    a, b, real, W_in, bias = modes
-    z, none = np.zeros_like(x), np.zeros_like(x)
-    for t in range(u.shape[0]):
-        affine(W_in, u[t], bias, z)
-        _turn(a, b, real, z, x)
-        z[:] = 0
-        for r in range(V.shape[0]):
-            if dU.shape[0]:
-                affine(W_in, dU[t, r], none, z)
-            _turn(a, b, real, z, V[r])
-        if tape.shape[0]:
-            tape[t] = V

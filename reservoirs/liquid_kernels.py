@@ -32,11 +32,11 @@ def _run(ltc, code, unfolds, u, elapsed, x0, out):
         for b in range(n_series):
             _map(u[b, t], gain, shift, drive[b])
             base[b, 0], base[b, 1] = leak, pull
-        _conduct(sensory, drive, buffer, base)
+        _conduct(sensory, drive, buffer, base, base)
         for _ in range(unfolds):
             total[:] = 0
             for stage in range(_stages(code)):
-                _evaluate(recurrent, Y if stage else X, buffer, base, acc)
+                _conduct(recurrent, Y if stage else X, buffer, base, acc)
                 for b in range(n_series):
                     h = elapsed[b, t] / C.dtype.type(unfolds)
                     if code == 0:
@@ -72,7 +72,7 @@ def _push(ltc, code, unfolds, u, elapsed, x0, V0, dU, tape):
     for t in range(u.shape[0]):
         _map(u[t], gain, shift, drive[0])
         base[0, 0], base[0, 1] = leak, pull
-        _conduct(sensory, drive, buffer, base)
+        _conduct(sensory, drive, buffer, base, base)
         h = elapsed[t] / C.dtype.type(unfolds)
         if dU.shape[0]:
             for r in range(k):
@@ -83,7 +83,7 @@ def _push(ltc, code, unfolds, u, elapsed, x0, V0, dU, tape):
                 total[:], V_sum[:] = 0, 0
             for stage in range(_stages(code)):
                 x, v = (Y, V_mid) if stage else (X, V)  # where the conductances are taken
-                _evaluate(recurrent, x, buffer, base, acc)
+                _conduct(recurrent, x, buffer, base, acc)
                 part = h * half if code == 2 and stage == 0 else h
                 _factors(C, part, code, acc[0], X[0], x[0], by_num, by_den, kept)
                 _weigh(recurrent, x[0], by_num, by_den, v, M, buffer, product, P)
@@ -130,16 +130,12 @@ def _map(u, gain, shift, drive):
 
 
 @njit(error_model="numpy")
-def _evaluate(synapses, X, buffer, base, acc):
-    """Write the total conductances and what they pull into acc (B, 2, n), given those that stand still."""
-    acc[:] = base
-    _conduct(synapses, X, buffer, acc)
-
-
-@njit(error_model="numpy")
-def _conduct(synapses, X, buffer, acc):
-    """Add sum W s and sum W s E of all synapses to acc (B, 2, n), for presynaptic values X (B, n_pre)."""
+def _conduct(synapses, X, buffer, base, acc):
+    """Do acc = base + (sum W s, sum W s E) over all synapses, both (B, 2, n), for presynaptic values X (B, n_pre)."""
     blocks, sources, starts, parts = synapses
+    for b in range(X.shape[0]):
+        for i in range(acc.shape[2]):
+            acc[b, 0, i], acc[b, 1, i] = base[b, 0, i], base[b, 1, i]
     if blocks.size:
         size = max(1, _CHUNK // (16 * blocks.shape[2]))
         for first in range(0, blocks.shape[0], size):
@@ -198,9 +194,15 @@ def _stages(code):
 
 
 @njit(error_model="numpy")
+def _inertia(C, h, i):
+    """Return C / h, kept finite where almost no time goes by."""
+    return min(C[i] / h, C.dtype.type(1e30))
+
+
+@njit(error_model="numpy")
 def _fuse(C, h, acc, x):
     for i in range(C.size):
-        c = C[i] / h
+        c = _inertia(C, h, i)
         x[i] = (c * x[i] + acc[1, i]) / (c + acc[0, i])
 
 
@@ -253,7 +255,7 @@ def _factors(C, h, code, acc, x, at, by_num, by_den, kept):
     for i in range(C.size):
         den, num = acc[0, i], acc[1, i]
         if code == 0:
-            c = C[i] / h
+            c = _inertia(C, h, i)
             by_num[i] = one / (c + den)
             by_den[i] = -(c * x[i] + num) / (c + den) * by_num[i]
             kept[i] = c * by_num[i]

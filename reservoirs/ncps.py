@@ -157,7 +157,7 @@ def _synapses(cell, prefix, mask, dtype):
     values = {"w": mask * _constrained(cell, f"{prefix}w", mask.shape, mask)}
     values |= {name: tensor(cell, f"{prefix}{name}", mask.shape) for name in ("erev", "sigma", "mu")}
     values = {name: value.T.astype(dtype) for name, value in values.items()}
-    if present.mean() >= _SPARSE_BELOW:
+    if present.sum() >= _SPARSE_BELOW * present.size:
         absent = {"w": 0.0, "erev": 0.0, "sigma": 1.0, "mu": 1.0}
         return {name: np.where(present, value, dtype.type(absent[name])) for name, value in values.items()}
     columns, indptr = np.nonzero(present)[1], np.concatenate([[0], np.cumsum(present.sum(axis=1))])

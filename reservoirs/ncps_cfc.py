@@ -1,5 +1,6 @@
 """Closed-form cells of the package ncps as Systems, and back."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,8 @@ from penstock.vmath import relu, tanh
 
 __all__ = ["cfc_from_ncps", "cfc_to_ncps"]
 
-_MODES = {"default": with_gate, "no_gate": no_gate, "pure": pure}
+_MODES: dict[str, Callable] = {"default": with_gate, "no_gate": no_gate, "pure": pure}
 _ACTIVATIONS = {"LeCun": lecun_tanh, "Tanh": tanh, "ReLU": relu, "SiLU": silu, "GELU": gelu}
-_NAMES = {lecun_tanh: "lecun_tanh", tanh: "tanh", relu: "relu", silu: "silu", gelu: "gelu"}
 
 
 def cfc_from_ncps(cell, *, timed=False, dt=1.0, dtype=np.float64) -> CfC | Stack:
@@ -93,7 +93,7 @@ def cfc_to_ncps(cfc) -> Any:
         raise TypeError(f"cfc must be a CfC, got {cfc!r}")
     if not cfc.timed and cfc.dt != 1.0:
         raise ValueError(f"cfc must have dt=1, got {cfc.dt}: ncps takes the elapsed time as timespans; set timed=True")
-    dense = [(np.hstack([to_dense(cfc.W_in), to_dense(cfc.W)]), cfc.bias)]
+    dense: list[Any] = [(np.hstack([to_dense(cfc.W_in), to_dense(cfc.W)]), cfc.bias)]
     dense += [(to_dense(W), bias) for W, bias in cfc.layers]
     *backbone, heads = dense
     widths = {len(bias) for _, bias in backbone}
@@ -106,11 +106,11 @@ def cfc_to_ncps(cfc) -> Any:
         n,
         mixed_memory=cfc.memory is not None,
         mode={function: name for name, function in _MODES.items()}[cfc.mode],
-        activation=_NAMES[cfc.activation],
+        activation=cfc.activation.__name__,
         backbone_units=widths.pop() if widths else 1,
         backbone_layers=len(backbone),
     )
-    tensors = {}
+    tensors: dict[str, Any] = {}
     for number, (W, bias) in enumerate(backbone):
         tensors |= {f"backbone.{2 * number}.weight": W, f"backbone.{2 * number}.bias": bias}
     for name, W, bias in zip(_head_names(cfc.mode), *(np.split(part, len(part) // n) for part in heads), strict=True):
@@ -170,7 +170,7 @@ def _head_names(mode):
 def _backbone(cell):
     """Return weights and biases of the backbone, and its activation; ncps drops units after its second layer only."""
     modules = [] if cell.backbone is None else list(cell.backbone)
-    pieces, activation, below = [], lecun_tanh, None
+    pieces, bends, below = [], [], None
     for number, module in enumerate(modules):
         if hasattr(module, "weight"):
             rows, columns = size_of(module, "weight")
@@ -178,17 +178,22 @@ def _backbone(cell):
                 raise ValueError(f"cell must have backbone.{number} of {below} columns, got {columns}")
             where, below = f"backbone.{number}", rows
             pieces.append((tensor(module, "weight", None, where=where), tensor(module, "bias", (rows,), where=where)))
-        elif type_name(module) in _ACTIVATIONS:
-            activation = _ACTIVATIONS[type_name(module)]
+        elif type_name(module) in _ACTIVATIONS and getattr(module, "approximate", "none") == "none":
+            bends.append(_ACTIVATIONS[type_name(module)])
         elif getattr(module, "p", None) is None:
-            raise TypeError(f"cell must have a backbone of ncps, got {type_name(module)} in it")
+            raise TypeError(f"cell must have a backbone of ncps, got {module!r} in it")
         elif module.training and module.p > 0:
             raise ValueError(f"cell must not drop units, got dropout {module.p} in training: call its `eval` method")
-    return pieces, activation
+    if len(bends) != len(pieces) or len(set(bends)) > 1:
+        names = [bend.__name__ for bend in bends]
+        raise ValueError(f"cell must have one activation after each of its {len(pieces)} backbone layers, got {names}")
+    return pieces, bends[0] if bends else lecun_tanh
 
 
 def _memory(lstm, n, m, dtype):
     """Return W, W_in and bias of the LSTM of a mixed memory."""
+    if not (hasattr(lstm, "recurrent_map") and hasattr(lstm, "input_map")):
+        raise TypeError(f"cell must have a mixed memory of ncps, got {type_name(lstm)} as its lstm")
     maps = lstm.recurrent_map, lstm.input_map
     W, W_in = (tensor(part, "weight", (4 * n, size), where="lstm") for part, size in zip(maps, (n, m), strict=True))
     bias = tensor(lstm.input_map, "bias", (4 * n,), where="lstm")

@@ -1,5 +1,7 @@
 """Tensors of modules of ncps, read by duck typing, and layers of ncps filled with arrays."""
 
+from typing import Any
+
 import numpy as np
 
 __all__ = ["MIXED_MEMORY", "filled", "import_ncps", "size_of", "tensor", "type_name", "unwrapped", "wired_layers"]
@@ -17,13 +19,13 @@ def unwrapped(module):
 
 
 def type_name(thing):
-    """Return the name of a class, or of the class of a thing."""
-    return thing.__name__ if isinstance(thing, type) else type(thing).__name__
+    """Return the name of the class of a thing; a class itself is called one."""
+    return f"the class {thing.__name__}" if isinstance(thing, type) else type(thing).__name__
 
 
 def tensor(module, name, shape, default=None, where=""):
     """Return a parameter as a float64 array of the given shape, or `default` where the module has none."""
-    value = getattr(module, name, None)
+    value: Any = getattr(module, name, None)
     full = f"{where}.{name}" if where else name
     if value is None and default is not None:
         return np.full(shape, default)
@@ -64,7 +66,7 @@ def filled(layer, part, tensors, dtype):
 
 def wired_layers(cell):
     """Return the cells of a wired cell, from the inputs up; none for any other module."""
-    layers = []
+    layers: list[Any] = []
     while hasattr(cell, f"layer_{len(layers)}"):
         layers.append(getattr(cell, f"layer_{len(layers)}"))
     return layers

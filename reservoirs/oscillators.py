@@ -1,23 +1,17 @@
-"""Networks of coupled oscillators: coRNN, and the random oscillators of RON."""
+"""Networks of coupled oscillators (coRNN)."""
 
 import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+import scipy
 from numba import njit
 
-from penstock.checks import (
-    as_finite_float,
-    as_int,
-    as_matrix,
-    as_non_negative_float,
-    as_positive_float,
-    as_vector,
-    seed_sequence,
-)
+from penstock.checks import as_int, as_matrix, as_non_negative_float, as_positive_float, as_vector, seed_sequence
+from penstock.lure import LureBlock
 from penstock.matvec import add_matvec, affine, kernel_form, matmul_rows
-from penstock.reservoirs.drawing import EchoStateWarning, draw_bias, draw_input_weights, draw_recurrent
+from penstock.reservoirs.drawing import EchoStateWarning, draw_bias, draw_input_weights
 from penstock.reservoirs.esn import (
     Weighted,
     as_dtype,
@@ -27,11 +21,11 @@ from penstock.reservoirs.esn import (
     set_fields,
     to_dense,
 )
-from penstock.scaling import scale_spectral_radius, spectral_norm
+from penstock.reservoirs.free_oscillators import absolute_sums, are_stable, decays, peak_gains
+from penstock.scaling import spectral_norm
 from penstock.vmath import activate, all_finite, tanh
-from penstock.weights import uniform
 
-__all__ = ["RON", "CoRNN"]
+__all__ = ["CoRNN"]
 
 
 class Paired(Weighted):
@@ -57,7 +51,7 @@ class CoRNN(Paired):
     [y, z], 2 N numbers; a readout sees y (`observed`).
 
     In the order [y, z] the Jacobian is [[1 + dt C, dt B], [C, B]] with C = dt (D W - gamma), D the slopes of tanh, and
-    B = 1 - dt epsilon + dt D W_z, so det J = det B: without W_z all Lyapunov exponents sum to
+    B = 1 - dt epsilon + dt D W_z, so det J = det B: without W_z all Lyapunov exponents (per step) sum to
     sum_i ln|1 - dt epsilon_i|, whatever the weights and inputs.
 
     Parameters
@@ -65,7 +59,7 @@ class CoRNN(Paired):
     W : array or sparse array, shape (N, N)
         From positions to forces, W[i, j] from oscillator j to oscillator i. float32 weights make a float32 model.
     W_z : array or sparse array, shape (N, N), or None
-        From velocities to forces; None or 0 for none, as in `RON`.
+        From velocities to forces; None for none, as in `RON`.
     W_in : array or sparse array, shape (N, m)
         Input weights; m = 0 makes the network autonomous.
     bias : float or array, shape (N,)
@@ -91,10 +85,10 @@ class CoRNN(Paired):
     Examples
     --------
     >>> import numpy as np
-    >>> net = CoRNN.random(50, seed=0)
+    >>> net = CoRNN.random(50, n_inputs=2, seed=0)
     >>> net
-    CoRNN(n_units=100, n_inputs=1, gamma=2.7, epsilon=4.7, dt=0.042, W=dense, W_z=dense, float64)
-    >>> net.run(np.ones(30))[:, net.observed].shape
+    CoRNN(n_units=100, n_inputs=2, gamma=2.7, epsilon=4.7, dt=0.042, W=dense, W_z=dense, float64)
+    >>> net.run(np.ones((30, 2)))[:, net.observed].shape
     (30, 50)
     """
 
@@ -109,8 +103,7 @@ class CoRNN(Paired):
     def __post_init__(self):
         W, W_in, bias = check_rate_arrays(self.W, self.W_in, self.bias, tanh)
         n = W.shape[0]
-        without = self.W_z is None or (isinstance(self.W_z, int | float) and self.W_z == 0)
-        W_z = None if without else as_matrix("W_z", self.W_z, (n, n), W.dtype)
+        W_z = None if self.W_z is None else as_matrix("W_z", self.W_z, (n, n), W.dtype)
         gamma, epsilon = (as_vector(name, getattr(self, name), n, W.dtype) for name in ("gamma", "epsilon"))
         if (epsilon < 0).any():
             raise ValueError(f"epsilon, the damping, must be at least 0, got {epsilon.min():g}")
@@ -160,7 +153,7 @@ class CoRNN(Paired):
         W_in = width * draw_input_weights(n_units, n_inputs, input_scaling, for_W_in)
         bias = width * draw_bias(n_units, bias_scaling, for_bias)
         net = cls(W.astype(dtype), W_z, W_in, bias, gamma=gamma, epsilon=epsilon, dt=dt)
-        _warn_if_unstable(net)
+        warn_if_unstable(net)
         return net
 
     def __repr__(self):
@@ -182,17 +175,23 @@ class CoRNN(Paired):
 
     def jacobian(self, x, u):
         """Return d step / d x at (x, u); shape (2 N, 2 N)."""
-        slopes, dt = self._slopes(x, u), self.dt
-        by_y = dt * (slopes * to_dense(self.W) - np.diag(self.gamma))
-        by_z = np.diag(1 - dt * self.epsilon)
-        if self.W_z is not None:
-            by_z = by_z + dt * slopes * to_dense(self.W_z)
-        return np.block([[np.eye(len(by_y)) + dt * by_y, dt * by_z], [by_y, by_z]])
+        (block,) = self.lure_blocks()
+        by_x = self.dt * self._slopes(x, u) * block.C
+        return block.A + np.concatenate([self.dt * by_x, by_x])
 
     def input_jacobian(self, x, u):
         """Return d step / d u at (x, u); shape (2 N, m)."""
         by_u = self.dt * self._slopes(x, u) * to_dense(self.W_in)
         return np.concatenate([self.dt * by_u, by_u])
+
+    def lure_blocks(self):
+        """Return the one layer as a `LureBlock`: A the oscillators without forces, B = [dt², dt], C = [W, W_z]."""
+        n, dt = self.W.shape[0], self.dt
+        alpha, beta = self._rates
+        A = np.block([[np.diag(1 - beta), np.diag(dt * (1 - alpha))], [np.diag(-beta / dt), np.diag(1 - alpha)]])
+        C = np.zeros((n, 2 * n))
+        C[:, : self._n_seen] = to_dense(self._recurrent)
+        return (LureBlock.of(tanh, A, dt * np.concatenate([dt * np.eye(n), np.eye(n)]), C),)
 
     def uncoupled_spectrum(self):
         """Return the two multipliers of every oscillator without force, the larger modulus first.
@@ -209,19 +208,16 @@ class CoRNN(Paired):
         >>> CoRNN([[0.0]], None, [[1.0]], gamma=1.0, epsilon=0.5, dt=1.0).uncoupled_spectrum()
         array([[0.25+0.66143783j, 0.25-0.66143783j]])
         """
-        alpha, beta = self._rates
-        a = (alpha + beta) / 2
-        root = np.sqrt((a * a - beta).astype(complex))
-        root = np.where(1 - a < 0, -root, root)
-        return np.stack([1 - a + root, 1 - a - root], axis=1)
+        return 1 - np.stack(decays(*self._rates), axis=1)
 
     def state_bounds(self):
         """Return what positions and velocities cannot leave when they start from zero, whatever the weights and inputs.
 
-        Every oscillator alone answers to a force, of which tanh lets through no more than ±1, so it stays within the
-        sum of the moduli of its impulse response. The bounds are at least that sum. For positions they are no more than
-        twice it, and exactly it, 1 / gamma, where both multipliers are real and positive; for strong damping and small
-        steps those of velocities near 2 / epsilon. From elsewhere the states come as close to them as one likes.
+        Every oscillator by itself answers to a force, of which tanh lets through no more than ±1, so it stays within
+        the sum of the moduli of its impulse response. The bounds are that sum or above it: for positions at most twice
+        it, for velocities at most three times. For positions it is exactly 1 / gamma where both multipliers are real
+        and positive; for strong damping and small steps velocities have about 2 / epsilon. From other starts the states
+        come as close to the bounds as one likes.
 
         Returns
         -------
@@ -230,20 +226,12 @@ class CoRNN(Paired):
 
         Examples
         --------
-        >>> low, high = CoRNN([[9.0]], None, [[1.0]], gamma=2.0, epsilon=4.0, dt=0.1).state_bounds()
-        >>> high.round(6)
-        array([0.5, 0.5])
+        >>> low, high = CoRNN([[9.0]], None, [[1.0]], gamma=2.0, epsilon=6.0, dt=0.1).state_bounds()
+        >>> high.round(3)
+        array([0.5  , 0.341])
         """
-        first, second = self.uncoupled_spectrum().T
-        p, q = np.abs(first), np.abs(second)
-        with np.errstate(divide="ignore", invalid="ignore"):  # fmin below takes the form that holds
-            gap = np.abs(first - second)
-            y = self.dt**2 * np.fmin(1 / ((1 - p) * (1 - q)), (p / (1 - p) + q / (1 - q)) / gap)
-            z = self.dt * np.fmin(
-                (1 + np.abs(self.gamma) * y) / (1 - np.abs(1 - self.dt * self.epsilon)),
-                (np.abs(first - 1) / (1 - p) + np.abs(second - 1) / (1 - q)) / gap,
-            )
-        high = np.concatenate([np.where(self._stable, y, np.inf), np.where(self._stable, z, np.inf)])
+        y, z = absolute_sums(*self._rates)
+        high = np.concatenate([self.dt**2 * y, self.dt * z])
         return -high, high
 
     def loop_gain(self):
@@ -253,33 +241,19 @@ class CoRNN(Paired):
         quadratic norm then shrinks in every step, for all inputs and states. The bound is ‖W G_y‖ + ‖W_z G_z‖, with
         spectral norms and the largest gains over all frequencies from the force on an oscillator to its position, G_y,
         and velocity, G_z. For strong damping G_y is 1 / gamma; G_z is near 1 / epsilon. It is sufficient only, and
-        infinite if an oscillator by itself is unstable.
+        infinite if an oscillator by itself is unstable. `penstock.analysis.stability` certifies more networks and gives
+        a rate, but looks for its quadratic norm, at O(N³) a trial, up to a few hundred units only.
 
         Examples
         --------
-        >>> weak = RON.random(50, spectral_radius=0.4, seed=0)
-        >>> weak.loop_gain() < 1
-        True
+        >>> CoRNN([[0.0, 1.5], [-1.5, 0.0]], None, np.eye(2), gamma=2.0, epsilon=4.0, dt=0.1).loop_gain()
+        0.75
         """
         if not self._stable.all():
             return np.inf
-        parts = zip((self.W, self.W_z), self._gains(), strict=True)
-        return float(sum(spectral_norm(_scale_columns(W, gain)) for W, gain in parts if W is not None))
-
-    def _gains(self):
-        """Return the largest gains of every oscillator from force to position and to velocity.
-
-        With s = 1 - cos(angle) in [0, 2] the squared gains are dt⁴ / Q(s) and 2 s dt² / Q(s), where
-        Q = beta² + 2 (alpha² - beta (2 - alpha)) s + 4 (1 - alpha) s².
-        """
-        alpha, beta = self._rates
-        linear, square = 2 * (alpha**2 - beta * (2 - alpha)), 4 * (1 - alpha)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            at_y = np.where(square > 0, np.clip(-linear / (2 * square), 0, 2), 2.0)
-            at_z = np.where(square > 0, np.minimum(beta / np.sqrt(square), 2), 2.0)
-        least = np.min([beta**2 + linear * s + square * s * s for s in (0.0, at_y, 2.0)], axis=0)
-        by_s = beta**2 / at_z + linear + square * at_z
-        return self.dt**2 / np.sqrt(least), self.dt * np.sqrt(2 / by_s)
+        y, z = peak_gains(*self._rates)
+        gain = spectral_norm(_scale_columns(self.W, self.dt**2 * y))
+        return gain if self.W_z is None else gain + spectral_norm(_scale_columns(self.W_z, self.dt * z))
 
     @property
     def _rates(self):
@@ -288,9 +262,8 @@ class CoRNN(Paired):
 
     @property
     def _stable(self):
-        """Whether every oscillator by itself is stable: the conditions of `uncoupled_spectrum`, free of rounding."""
-        alpha, beta = self._rates
-        return (beta > 0) & (alpha > 0) & (alpha < 2) & (2 * alpha + beta < 4)
+        """Whether every oscillator by itself is stable."""
+        return are_stable(*self._rates)
 
     def _force(self, x, u):
         y, z = np.split(x, 2)
@@ -311,11 +284,10 @@ class CoRNN(Paired):
         """W, or [W, W_z] side by side."""
         if self.W_z is None:
             return self.W
-        if hasattr(self.W, "nnz") and hasattr(self.W_z, "nnz"):
-            from scipy.sparse import hstack
-
-            return hstack([self.W, self.W_z], format="csr")
-        return np.hstack([to_dense(self.W), to_dense(self.W_z)])
+        both = [self.W, self.W_z]
+        sparse = all(hasattr(W, "nnz") for W in both)
+        whole = scipy.sparse.hstack(both) if sparse else np.hstack([to_dense(W) for W in both])
+        return as_matrix("W", whole, (None, None), self.dtype)  # read-only as W, so that kernels compile once
 
     @property
     def _n_seen(self):
@@ -336,110 +308,13 @@ class CoRNN(Paired):
         _push_series(self._fields, self._n_seen, u, x, V, dU, tape)
 
 
-class RON:
-    """Make a network of random oscillators: `RON.random` returns a `CoRNN` without W_z, each oscillator its own."""
-
-    @staticmethod
-    def random(
-        n_units=256,
-        *,
-        n_inputs=1,
-        gamma=2.7,
-        gamma_range=2.7,
-        epsilon=4.7,
-        epsilon_range=4.7,
-        dt=0.042,
-        spectral_radius=0.99,
-        input_scaling=1.0,
-        bias_scaling=1.0,
-        weights=uniform,
-        density=None,
-        scale=scale_spectral_radius,
-        dtype=np.float64,
-        seed,
-    ):
-        """Return a random oscillators network.
-
-        z_t = z + dt (tanh(W y + W_in u_t + b) - gamma_i y - epsilon_i z), y_t = y + dt z_t; a readout sees y.
-
-        The defaults are those of the authors' script for sequential MNIST, whose oscillators are all stable. Their
-        other usual setting, ``gamma=0.4, gamma_range=2.7, epsilon=8.0, dt=0.076`` for its permuted form, gives a third
-        of the oscillators a negative stiffness, whose positions grow by about a percent in a step: bearable in series
-        of a thousand steps at most. For ``gamma=1, gamma_range=0, epsilon_range=0`` they scale W by
-        ``partial(penstock.scaling.scale_leaky, leak=dt**2)``.
-
-        Parameters
-        ----------
-        n_units, n_inputs : int
-            Number N of oscillators, whose state has 2 N numbers, and of input channels m.
-        gamma, gamma_range, epsilon, epsilon_range : float
-            Centres and widths of the uniform laws of stiffness and damping.
-        dt : float
-            Time step.
-        spectral_radius : float or None
-            Spectral radius of W, which may exceed 1: the stiffness holds against it. None leaves W as drawn.
-        input_scaling : float or array, shape (m,)
-            Input weights are uniform in [0, input_scaling), none negative.
-        bias_scaling : float
-            Biases are uniform in ±bias_scaling; the authors take `input_scaling` for it.
-        weights, density, scale, dtype
-            As in `ESN.random`.
-        seed : int or numpy.random.SeedSequence
-            W, W_in, bias, gamma and epsilon come from independent streams.
-
-        Returns
-        -------
-        CoRNN
-            With ``W_z=None``.
-
-        Warns
-        -----
-        EchoStateWarning
-            If an oscillator by itself is unstable.
-
-        References
-        ----------
-        A. Ceni, A. Cossu, M. W. Stölzle, J. Liu, C. Della Santina, D. Bacciu, C. Gallicchio (2024), Random oscillators
-        network for time series processing, AISTATS.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> ron = RON.random(100, seed=0)
-        >>> ron
-        CoRNN(n_units=200, n_inputs=1, gamma=1.37…4.02, epsilon=2.43…7.02, dt=0.042, W=dense, W_z=None, float64)
-        >>> bool((np.abs(ron.uncoupled_spectrum()) < 1).all())
-        True
-        """
-        n_units, dtype = as_int("n_units", n_units), as_dtype(dtype)
-        as_positive_float("dt", dt)
-        for_W, for_W_in, for_bias, for_gamma, for_epsilon = seed_sequence(seed).spawn(5)
-        stiffness = _draw_around("gamma", gamma, gamma_range, n_units, for_gamma)
-        damping = _draw_around("epsilon", epsilon, epsilon_range, n_units, for_epsilon)
-        W_in = np.abs(draw_input_weights(n_units, n_inputs, input_scaling, for_W_in))
-        bias = draw_bias(n_units, bias_scaling, for_bias)
-        W = draw_recurrent(n_units, spectral_radius, for_W, weights=weights, density=density, scale=scale)
-        net = CoRNN(W.astype(dtype), None, W_in, bias, gamma=stiffness, epsilon=damping, dt=dt)
-        _warn_if_unstable(net)
-        return net
-
-
-def _draw_around(name, centre, width, size, seed):
-    """Return a vector uniform in centre ± width / 2."""
-    centre, width = as_finite_float(name, centre), as_non_negative_float(f"{name}_range", width)
-    return centre + width * np.random.default_rng(seed).uniform(-0.5, 0.5, size)
-
-
 def _scale_columns(W, factors):
     """Return W diag(factors)."""
-    if not hasattr(W, "nnz"):
-        return W * factors
-    from scipy.sparse import diags_array
-
-    return W @ diags_array(factors)
+    return W @ scipy.sparse.diags_array(factors) if hasattr(W, "nnz") else W * factors
 
 
-def _warn_if_unstable(net):
+def warn_if_unstable(net):
+    """Warn where the constructor was called if an oscillator by itself is unstable."""
     unstable = int((~net._stable).sum())
     if unstable:
         warnings.warn(

@@ -97,10 +97,9 @@ def solver_code(solver) -> int:
 
 def _relaxed(D, B, v, h):
     """Return v + (B / D - v)(1 - exp(-h D)), without division by D where it is 0."""
-    kept = np.exp(-h * D)
     still = D == 0
-    safe = np.where(still, 1.0, D)
-    return kept * v + B * np.where(still, h, (1 - kept) / safe)
+    spread = np.where(still, h, -np.expm1(-h * D) / np.where(still, 1.0, D))
+    return v * np.exp(-h * D) + B * spread
 
 
 def _slope(coefficients, v):

@@ -67,6 +67,10 @@ class Stack(SystemDefaults):
             wanted = below.n_units + extra
             if above.n_inputs != wanted:
                 raise ValueError(f"layer {number} must have n_inputs={wanted} to match, got {above.n_inputs}")
+            if above.timed and not self.feed_input:
+                raise ValueError(
+                    f"layer {number} must not be timed, or feed_input be True: its last input would be a state below"
+                )
             for what in ("dtype", "dt"):
                 if getattr(above, what) != getattr(below, what):
                     like = getattr(below, what)
@@ -97,8 +101,8 @@ class Stack(SystemDefaults):
 
     @property
     def timed(self):
-        """Whether the last input is the time since the step before."""
-        return self.layers[0].timed
+        """Whether the last input is the time since the step before, as it is if it is so for any layer."""
+        return any(layer.timed for layer in self.layers)
 
     @property
     def observed(self):

@@ -51,8 +51,8 @@ def wave_matrix(kernel, n_positions, *, closed=True):
     kept = slice(None) if closed else (neighbour >= 0) & (neighbour < n)
     data = np.broadcast_to(kernel[to, source, k], rows.shape)
     size = n_channels * n
-    W = sp.csr_array(sp.coo_array((data[kept].ravel(), (rows[kept].ravel(), columns[kept].ravel())), (size, size)))
-    W.sum_duplicates()  # in a ring of two the two neighbours are one unit
+    places = rows[kept].ravel(), columns[kept].ravel()  # some twice: in a ring of two both neighbours are one unit
+    W = sp.coo_array((data[kept].ravel(), places), (size, size)).tocsr()  # adds these up
     W.eliminate_zeros()
     return W
 

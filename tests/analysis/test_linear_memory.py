@@ -308,6 +308,12 @@ def test_step_memory_goes_down_to_the_smallest_numbers():
     assert_allclose(linear_step_memory([[0.5]], [1.0], n_steps=1000), 0.5 ** np.arange(1.0, 1000), rtol=1e-13)
 
 
+def test_overflow_of_step_memory_is_named():
+    with pytest.raises(FloatingPointError, match="M overflows at t=1023: A is unstable"):  # 2^1024 is too big
+        linear_step_memory([[2.0]], [1.0], n_steps=1100)
+    assert linear_step_memory([[2.0]], [1.0], n_steps=1024)[-1] == 2.0**1023
+
+
 def test_many_modes_together_have_a_memory_with_a_heavy_tail_for_a_while():
     """Sum of exponentials of rates in (0, 1] with weights r^(p-1): int_0^1 r^(p-1) exp(-r t) dr is Gamma(p) / t^p."""
     p = 1.1

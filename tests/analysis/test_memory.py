@@ -369,6 +369,11 @@ def test_seed_decides():
 # Chance: null levels, bias and standard errors
 
 
+@pytest.fixture(scope="module")
+def sixty_copies():
+    return noisy_copies(random_linear(10, seed=5), 0.01, 60, 2000, max_delay=59)
+
+
 @pytest.mark.parametrize(
     ("protocol", "null"),
     [
@@ -408,27 +413,25 @@ def test_chance_level_of_two_channels():
     assert (result.per_delay > result.chance_level(0.05)).mean() == pytest.approx(0.05, abs=0.028)
 
 
-def test_adjusted_total_is_unbiased_and_the_raw_one_is_not():
+def test_adjusted_total_is_unbiased_and_the_raw_one_is_not(sixty_copies):
     system, variance, count, n_steps = random_linear(10, seed=5), 0.01, 60, 2000
     u_std = np.sqrt(0.64 / 3)
     exact = noise_limited_capacity(system.W, system.W_in * u_std, noise_variance=variance, max_delay=59).per_delay
-    results = noisy_copies(system, variance, count, n_steps, max_delay=59)
-    totals = np.array([result.total for result in results])
+    totals = np.array([result.total for result in sixty_copies])
     error = totals.std(ddof=1) / np.sqrt(count)
     # a bias of -.012 is known at this length
     assert abs(totals.mean() - exact.sum()) < 0.012 + 3.5 * error
-    raw = np.array([(1 - (1 - result.per_delay) * (n_steps - 11) / (n_steps - 1)).sum() for result in results])
+    raw = np.array([(1 - (1 - result.per_delay) * (n_steps - 11) / (n_steps - 1)).sum() for result in sixty_copies])
     assert raw.mean() - exact.sum() > 0.75 * (1 - exact).sum() * 10 / (n_steps - 1) > 0.15
 
 
-def test_standard_errors_equal_the_spread_over_seeds():
-    results = noisy_copies(random_linear(10, seed=5), 0.01, 60, 2000, max_delay=59)
-    spread = np.std([result.total for result in results], ddof=1)
-    mean_error = np.mean([result.standard_error for result in results])
+def test_standard_errors_equal_the_spread_over_seeds(sixty_copies):
+    spread = np.std([result.total for result in sixty_copies], ddof=1)
+    mean_error = np.mean([result.standard_error for result in sixty_copies])
     # the spread of 60 is known to 9 %, the mean jackknife to 3 %, its own bias is a few %
     assert 0.7 < mean_error / spread < 1.35
-    curves = np.array([result.per_delay for result in results])
-    errors = np.mean([result.delay_standard_error for result in results], axis=0)
+    curves = np.array([result.per_delay for result in sixty_copies])
+    errors = np.mean([result.delay_standard_error for result in sixty_copies], axis=0)
     # the formula holds within 15 % and each of 60 spreads is known to 9 %: their mean over delays to less
     assert 0.8 < np.mean(errors / curves.std(axis=0, ddof=1)) < 1.25
     # errors of different delays are correlated: quadrature is far too small

@@ -168,6 +168,10 @@ def test_one_plus_exp2_is_good_to_two_ulp_and_keeps_products_finite(dtype, reach
     np.testing.assert_array_equal(falling, 1 / out)
     np.testing.assert_allclose(vmath.falling_sigmoid2(-1.3 / np.log(2)), vmath.sigmoid(1.3), rtol=1e-15)
     assert vmath.one_plus_exp2(3.0) == 9.0
+    for edge in t:  # plain Python, where the compiler is switched off
+        np.testing.assert_array_equal(
+            vmath.one_plus_exp2(edge), 1 + np.exp2(np.clip(edge, -dtype(reach), dtype(reach)))
+        )
 
 
 def test_all_finite_sees_every_position():

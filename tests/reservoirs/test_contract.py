@@ -155,7 +155,7 @@ def test_float32_in_is_float32_out(name):
 def explosive(kind, activation):
     """Two units, of which the second grows threefold per step once it is driven."""
     W = 3.0 * (np.eye(2) if kind == "dense" else sp.csr_array(np.eye(2)) if kind == "shift" else sparse_twins(2))
-    return W, np.array([[0.0], [1.0]]), activation
+    return W, np.array([[0.0, 0.0], [1.0, 0.0]]), activation  # two inputs, as in MODELS: the same compiled kernels
 
 
 def sparse_twins(n):
@@ -163,7 +163,7 @@ def sparse_twins(n):
     return sp.csr_array((np.array([1.0, 0.0, 1.0]), np.array([0, 1, 1]), np.array([0, 2, 3])), shape=(n, n))
 
 
-@pytest.mark.parametrize("shape", [(900, 1), (1, 900, 1), (2, 900, 1), (5, 900, 1)])
+@pytest.mark.parametrize("shape", [(900, 2), (1, 900, 2), (2, 900, 2), (5, 900, 2)])
 @pytest.mark.parametrize("kind", ["dense", "shift", "csr"])
 @pytest.mark.parametrize("activation", [identity, relu])
 @pytest.mark.parametrize("residual", [False, True])
@@ -177,12 +177,12 @@ def test_divergence_is_noticed_by_every_kernel(residual, activation, kind, shape
         with pytest.raises(FloatingPointError, match=rf"unit 1 is (inf|nan) at step 6\d\d{series};"):
             system.run(u)
     with pytest.raises(FloatingPointError, match=r"unit 1 is (inf|nan) at step 6\d\d;"):
-        model.push(np.zeros(2), np.ones((900, 1)), np.zeros((2, 1)))
+        model.push(np.zeros(2), np.ones((900, 2)), np.zeros((2, 1)))
 
 
 def test_overflowing_tangents_are_named():
     with pytest.raises(FloatingPointError, match="the tangents overflowed within 900 steps"):
-        ESN(3 * np.eye(2), np.zeros((2, 1)), activation=identity).push(np.zeros(2), np.zeros(900), np.eye(2))
+        ESN(3 * np.eye(2), np.zeros((2, 2)), activation=identity).push(np.zeros(2), np.zeros((900, 2)), np.eye(2))
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name.startswith(("ESN", "ResESN", "ES2N"))])

@@ -310,4 +310,11 @@ def test_sparse_input_weights_are_taken():
     sparse = replace(ltc, W_in=sp.csr_array(ltc.W_in))
     x, u = np.linspace(-1, 1, 7), np.array([0.2, -0.4])
     np.testing.assert_allclose(sparse.step(x, u), ltc.step(x, u), rtol=1e-14)
+
+
+@pytest.mark.slow
+def test_sparse_input_weights_have_the_same_derivatives():
+    ltc = model()
+    sparse = replace(ltc, W_in=sp.csr_array(ltc.W_in))
+    x, u = np.linspace(-1, 1, 7), np.array([0.2, -0.4])
     np.testing.assert_allclose(sparse.input_jacobian(x, u), ltc.input_jacobian(x, u), rtol=1e-14)

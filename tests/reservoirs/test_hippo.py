@@ -1,38 +1,28 @@
-"""HiPPO memories: matrices from their polynomials, steps from SciPy, coefficients from integrals of the past."""
+"""HiPPO memories: matrices from their polynomials, coefficients from integrals of the past, decoders, channels."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import scipy
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.polynomial import Laguerre, Legendre
 from numpy.polynomial.laguerre import laggauss
 from numpy.polynomial.legendre import leggauss
 from scipy.integrate import quad
-from scipy.signal import cont2discrete
 
 from penstock.reservoirs import (
     ESN,
     LagT,
-    LegS,
     LegT,
-    Stack,
     WarpedLegS,
-    backward_euler,
     bilinear,
-    euler_limit,
     forward_euler,
     lagt,
     legs,
     legt,
     zero_order_hold,
 )
-from penstock.system import numerical_jacobian
 
-ALPHAS = {"forward": 0.0, "backward": 1.0, "bilinear": 0.5, "held": None}
-each_alpha = pytest.mark.parametrize("alpha", list(ALPHAS.values()), ids=list(ALPHAS))
 FIXED = {"LegT": LegT, "LagT": LagT, "WarpedLegS": WarpedLegS}
 
 
@@ -91,52 +81,6 @@ def test_matrices_follow_from_differentiating_the_projections():
 
 def test_eigenvalues_of_legs_are_the_negative_integers():
     np.testing.assert_array_equal(np.sort(np.linalg.eigvals(legs(30)[0]))[::-1], -np.arange(1.0, 31))
-
-
-# --- discretisations ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("discretise", "method"),
-    [(forward_euler, "euler"), (backward_euler, "backward_diff"), (bilinear, "bilinear"), (zero_order_hold, "zoh")],
-    ids=["forward", "backward", "bilinear", "held"],
-)
-def test_discretisations_equal_those_of_scipy(discretise, method):
-    rng = np.random.default_rng(0)
-    A, B = rng.normal(size=(6, 6)), rng.normal(size=(6, 2))
-    expected = cont2discrete((A, B, np.eye(6), np.zeros((6, 2))), 0.3, method)
-    A_d, B_d = discretise(A, B, 0.3)
-    np.testing.assert_allclose(A_d, expected[0], atol=1e-13)
-    np.testing.assert_allclose(B_d, expected[1], atol=1e-13)
-    np.testing.assert_allclose(discretise(A, B[:, 1], 0.3)[1], expected[1][:, 1], atol=1e-13)
-
-
-def test_a_hold_is_exact_where_the_matrix_cannot_be_inverted():
-    A_d, B_d = zero_order_hold([[0.0, 1.0], [0.0, 0.0]], [0.0, 1.0], 0.5)  # free fall: x = t^2 / 2
-    np.testing.assert_allclose(A_d, [[1, 0.5], [0, 1]], rtol=1e-15)
-    np.testing.assert_allclose(B_d, [0.125, 0.5], rtol=1e-15)
-
-
-def test_forward_euler_is_stable_up_to_its_limit():
-    A = legt(7)[0]
-    limit = euler_limit(A)
-    radius = [np.abs(np.linalg.eigvals(np.eye(7) + share * limit * A)).max() for share in (0.99, 1.0, 1.01)]
-    assert radius[0] < 1 < radius[2]
-    assert abs(radius[1] - 1) < 1e-12
-    assert euler_limit([[-4.0]]) == 0.5
-    assert euler_limit([[0.1, 0.0], [0.0, -1.0]]) == 0
-
-
-def test_window_too_short_for_forward_euler_is_refused():
-    assert LegT.of(6, 10.7, discretise=forward_euler).order == 6  # the limit is 10.64, below 4 per polynomial
-    with pytest.raises(
-        ValueError, match=r"theta must be above 10\.642 for forward_euler at order 6 and dt 1\.0, got 10"
-    ):
-        LegT.of(6, 10.6, discretise=forward_euler)
-    with pytest.raises(ValueError, match=r"theta must be above 196\.85 .* got 140 and forward_euler, whose memory has"):
-        LegT.of(32, 140, discretise=forward_euler)  # above 4 per polynomial, and yet it explodes
-    with pytest.raises(ValueError, match=r"theta must be above 98\.425 for forward_euler at order 32 and dt 0\.5"):
-        LegT.of(32, 90.0, dt=0.5, discretise=forward_euler)
 
 
 # --- one time scale -------------------------------------------------------------------------------------------------
@@ -232,126 +176,6 @@ def test_a_memory_is_a_linear_network_that_keeps_its_scale():
     np.testing.assert_allclose(closed.W, memory.W + memory.W_in @ memory.decoder(3.0), atol=1e-6)
 
 
-# --- the whole past -------------------------------------------------------------------------------------------------
-
-
-def held_coefficients(u, order):
-    """Integrals of a staircase over [0, 1] times the polynomials."""
-    edges = np.linspace(0, 1, len(u) + 1)
-    return np.array([np.diff(p.integ()(edges)) @ u for p in polynomials(order)])
-
-
-@pytest.mark.parametrize("n_steps", [1, 2, 7, 300])
-def test_held_inputs_are_projected_exactly(n_steps):
-    u = np.random.default_rng(1).uniform(-1, 1, n_steps)
-    states = LegS(20, alpha=None).run(u)
-    np.testing.assert_allclose(states[-1, :-1], held_coefficients(u, 20), atol=1e-12)
-    assert states[-1, -1] == n_steps
-
-
-@pytest.mark.parametrize("alpha", [0.5, 1.0, 0.0], ids=["bilinear", "backward", "forward"])
-def test_steps_are_those_of_scipy_with_dt_one_over_k(alpha):
-    order = 6
-    u, (A, B) = np.random.default_rng(2).uniform(-1, 1, 40), legs(order)
-    c, states = np.zeros(order), []
-    for k, u_k in enumerate(u, 1):
-        A_d, B_d, *_ = cont2discrete((A, B, np.eye(order), np.zeros((order, 1))), 1 / k, "gbt", alpha=alpha)
-        c = A_d @ c + B_d[:, 0] * u_k
-        states.append(c)
-    np.testing.assert_allclose(LegS(order, alpha=alpha).run(u)[:, :-1], states, atol=1e-12)
-
-
-def test_coefficients_tend_to_the_integrals_of_the_whole_past():
-    order, errors = 8, []
-    c = [quad(lambda s, p=p: smooth(3 * s) * p(s), 0, 1)[0] for p in polynomials(order)]
-    for n_steps in (1000, 4000):
-        states = LegS(order).run(smooth(3 * (np.arange(n_steps) + 0.5) / n_steps))
-        errors.append(np.abs(states[-1, :-1] - c).max())
-    assert errors[1] < 5e-4
-    assert errors[1] < 0.3 * errors[0]
-
-
-def test_bilinear_reconstructs_best_and_forward_worst():
-    n_steps = 400
-    middles = (np.arange(n_steps) + 0.5) / n_steps
-    u = smooth(3 * middles)
-    error = {}
-    for name, alpha in ALPHAS.items():
-        memory = LegS(16, alpha=alpha)
-        past = memory.reconstruct(memory.run(u)[-1], middles)[:, 0]
-        error[name] = np.sqrt(np.mean((past - u) ** 2))
-    assert error["held"] < error["bilinear"] < 0.5 * error["backward"] < 0.5 * error["forward"]
-
-
-def test_an_input_at_half_the_speed_leaves_the_same_coefficients():
-    u = np.random.default_rng(3).uniform(-1, 1, 60)
-    for n_times in (2, 5):
-        slow = LegS(12, alpha=None).run(np.repeat(u, n_times))[-1, :-1]
-        np.testing.assert_allclose(slow, LegS(12, alpha=None).run(u)[-1, :-1], atol=1e-13)
-    fast, slow = (LegS(8).run(smooth(3 * (np.arange(n) + 0.5) / n))[-1, :-1] for n in (2000, 4000))
-    np.testing.assert_allclose(slow, fast, atol=2e-3)  # first order in 1 / n where the past is short
-
-
-@given(st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=40), st.integers(1, 12))
-@settings(deadline=None, max_examples=25)
-def test_coefficients_of_a_held_input_are_never_larger_than_it(u, order):
-    states = LegS(order, alpha=None).run(np.array(u))[:, :-1]
-    assert np.linalg.norm(states, axis=1).max() <= np.abs(u).max() * (1 + 1e-12) + 1e-300
-
-
-@each_alpha
-def test_implicit_steps_take_the_zero_state_for_a_past(alpha):
-    mean = LegS(9, alpha=alpha).run(np.full(200, 2.5))[:, 0]
-    k = np.arange(1, 201)  # the products of 1 - 1 / (k + alpha): half a step of zeros, or a whole one
-    np.testing.assert_allclose(mean, 2.5 * (1 - (alpha or 0) / (k + (alpha or 0))), rtol=1e-13)
-
-
-@each_alpha
-def test_tangents_follow_the_time_too(alpha):
-    memory = LegS(7, n_inputs=2, alpha=alpha)
-    rng = np.random.default_rng(4)
-    u, x = rng.uniform(-1, 1, (5, 2)), np.append(rng.uniform(-1, 1, 14), 3.0)
-    product, state = np.eye(15), x
-    for u_t in u:
-        product = numerical_jacobian(lambda x: memory.step(x, u_t), state) @ product  # noqa: B023
-        state = memory.step(state, u_t)
-    pushed_x, pushed = memory.push(x, u, np.eye(15))
-    np.testing.assert_allclose(pushed, product, atol=1e-12)
-    np.testing.assert_allclose(pushed_x, state, atol=1e-13)
-    stack = Stack([ESN.random(3, n_inputs=2, seed=0), LegS(4, n_inputs=3, alpha=alpha)])
-    x, product = np.append(rng.uniform(-1, 1, 15), 3.0), np.eye(16)
-    _, pushed = stack.push(x, u, np.eye(16))
-    for u_t in u:
-        product = numerical_jacobian(lambda x: stack.step(x, u_t), x) @ product  # noqa: B023
-        x = stack.step(x, u_t)
-    np.testing.assert_allclose(pushed, product, atol=1e-12)
-
-
-@each_alpha
-def test_float32_in_is_float32_out(alpha):
-    u = np.random.default_rng(5).uniform(-1, 1, 60)
-    single = LegS(6, alpha=alpha, dtype=np.float32)
-    assert single.run(u).dtype == np.float32
-    np.testing.assert_allclose(single.run(u), LegS(6, alpha=alpha).run(u), atol=1e-4)  # forward steps grow to 20 first
-
-
-@pytest.mark.slow  # compiles the tangents once more
-@each_alpha
-def test_float32_tangents_equal_those_of_float64(alpha):
-    u, x = np.random.default_rng(5).uniform(-1, 1, 20), np.linspace(1, 4, 7)
-    _, pushed = LegS(6, alpha=alpha, dtype=np.float32).push(x, u, np.eye(7))
-    assert pushed.dtype == np.float32
-    np.testing.assert_allclose(pushed, LegS(6, alpha=alpha).push(x, u, np.eye(7))[1], atol=1e-4)
-
-
-def test_readouts_see_the_coefficients_but_not_the_time():
-    memory = LegS(5, n_inputs=2, alpha=None)
-    states = memory.run(np.ones((10, 2)))
-    assert states[:, memory.observed].shape == (10, 10)
-    np.testing.assert_array_equal(states[:, -1], np.arange(1, 11))
-    np.testing.assert_allclose(memory.reconstruct(states, [0.5, 1.0])[-1], np.ones((2, 2)), atol=1e-12)
-
-
 # --- bad input ------------------------------------------------------------------------------------------------------
 
 
@@ -372,27 +196,34 @@ def test_bad_orders_and_scales_are_refused(make):
             make(4, theta)
 
 
-@pytest.mark.parametrize("discretise", [forward_euler, backward_euler, bilinear, zero_order_hold],
-                         ids=["forward", "backward", "bilinear", "held"])  # fmt: skip
-def test_bad_continuous_systems_are_refused(discretise):
-    A, B = legs(3)
-    for dt in (0, -0.1, np.inf):
-        with pytest.raises(ValueError, match="dt must be"):
-            discretise(A, B, dt)
-    with pytest.raises(TypeError, match="dt must be a number"):
-        discretise(A, B, None)
-    with pytest.raises(ValueError, match="A must be square and not empty, got shape"):
-        discretise(A[:2], B, 0.1)
-    with pytest.raises(ValueError, match="B must have 3 rows to match A, got shape"):
-        discretise(A, B[:2], 0.1)
-    with pytest.raises(ValueError, match="B must be finite"):
-        discretise(A, np.full((3, 1), np.nan), 0.1)
+def test_window_too_short_for_forward_euler_is_refused():
+    assert LegT.of(6, 10.7, discretise=forward_euler).order == 6  # the limit is 10.64, below 4 per polynomial
+    for order, theta, dt, limit in (
+        (6, 10.6, 1.0, "10.642"),
+        (32, 140.0, 1.0, "196.85"),  # above 4 per polynomial, and yet it explodes
+        (32, 90.0, 0.5, "98.425"),
+    ):
+        message = f"theta must be above {limit} for forward_euler at order {order} and dt {dt}, got {theta}; zero_order"
+        with pytest.raises(ValueError, match=message):
+            LegT.of(order, theta, dt=dt, discretise=forward_euler)
+
+
+def test_window_whose_steps_are_lost_in_rounding_is_refused():
+    assert LegT.of(4, 1e9).order == 4
+    for discretise in (zero_order_hold, bilinear, forward_euler):
+        for theta, dtype in ((1e9, "float32"), (1e17, "float64")):
+            message = (
+                rf"theta must give a stable memory, got {theta!r} at dt 1\.0, whose spectral radius in {dtype} is 1"
+            )
+            with pytest.raises(ValueError, match=message.replace("+", r"\+")):
+                LegT.of(4, theta, discretise=discretise, dtype=dtype)
 
 
 def test_bad_memories_are_refused():
     for keyword, value, error in (
         ("dt", 0.0, ValueError), ("dt", "1", TypeError), ("n_inputs", 0, ValueError), ("n_inputs", 1.0, TypeError),
         ("dtype", np.int64, ValueError), ("discretise", "zoh", TypeError),
+        ("discretise", ESN, TypeError),
     ):  # fmt: skip
         with pytest.raises(error, match=f"{keyword} must be"):
             LagT.of(4, 5.0, **{keyword: value})
@@ -411,20 +242,8 @@ def test_points_outside_of_the_memory_are_refused():
             window.decoder(delays)
     with pytest.raises(ValueError, match=r"delays must lie in \[0, inf\]"):
         LagT.of(4, 9.0).decoder(-1.0)
-    with pytest.raises(ValueError, match=r"fractions must lie in \[0, 1\], got 0\.5 to 1\.5"):
-        LegS(4).decoder([0.5, 1.5])
     for bad, error in ((np.nan, ValueError), ("1", TypeError), (np.ones((2, 2)), ValueError)):
         with pytest.raises(error, match="delays must"):
             window.decoder(bad)
     with pytest.raises(ValueError, match=r"states must have shape \(…, 4\), got \(3, 5\)"):
         window.reconstruct(np.ones((3, 5)), 1.0)
-
-
-def test_bad_scaled_memories_are_refused():
-    for keyword, value, error in (
-        ("order", 0, ValueError), ("order", 2.5, TypeError), ("n_inputs", 0, ValueError), ("alpha", -0.1, ValueError),
-        ("alpha", 1.1, ValueError), ("alpha", np.nan, ValueError), ("alpha", "bilinear", TypeError),
-        ("alpha", True, TypeError), ("dtype", int, ValueError),
-    ):  # fmt: skip
-        with pytest.raises(error, match=f"{keyword} must"):
-            LegS(**({"order": 4} | {keyword: value}))

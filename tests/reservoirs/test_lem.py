@@ -13,7 +13,7 @@ from scipy.integrate import solve_ivp
 from penstock import Readout
 from penstock.analysis import lyapunov_spectrum
 from penstock.closed_loop import ClosedLoop
-from penstock.reservoirs import LEM
+from penstock.reservoirs import LEM, Stack
 
 
 def draw(*shapes, seed=0, scale=1.0):
@@ -89,12 +89,12 @@ def test_open_gates_make_two_plain_layers_of_which_the_second_sees_the_new_first
 
 
 def test_small_steps_converge_to_the_differential_equation_with_order_one():
-    lem = make(4, 1)
-    u, x0 = 0.6, draw(8, seed=4)[0]
+    lem = make(4)
+    u, x0 = np.array([0.6, -0.3]), draw(8, seed=4)[0]
 
     def flow(_, x):
         y, z = np.split(x, 2)
-        a = lem.W_in[:, 0] * u + lem.bias
+        a = lem.W_in @ u + lem.bias
         to_y, to_z, goal = np.split(a[:12] + lem.W @ y, 3)
         return np.concatenate(
             [sigmoid(to_y) * (np.tanh(lem.W_z @ z + a[12:]) - y), sigmoid(to_z) * (np.tanh(goal) - z)]
@@ -103,7 +103,8 @@ def test_small_steps_converge_to_the_differential_equation_with_order_one():
     exact = solve_ivp(flow, (0, 4), x0, rtol=1e-11, atol=1e-12).y[:, -1]
     counts = np.array([100, 200, 400, 800])
     errors = [
-        np.abs(dataclasses.replace(lem, dt=4 / count).run(np.full(count, u), x0)[-1] - exact).max() for count in counts
+        np.abs(dataclasses.replace(lem, dt=4 / count).run(np.tile(u, (count, 1)), x0)[-1] - exact).max()
+        for count in counts
     ]
     assert abs(-np.polyfit(np.log(counts), np.log(errors), 1)[0] - 1) < 0.05  # steps of 0.04 to 0.005
     assert errors[-1] < 5e-3
@@ -141,6 +142,7 @@ def test_positions_are_what_a_readout_sees_and_the_step_is_the_time_step():
     assert (lem.n_units, lem.n_inputs, lem.dt, lem.observed) == (12, 2, 0.7, slice(0, 6))
 
 
+@pytest.mark.slow
 def test_sparse_weights_give_the_states_and_jacobians_of_dense_ones():
     lem = make()
     u, x = draw((25, 2), 12, seed=3)
@@ -150,6 +152,7 @@ def test_sparse_weights_give_the_states_and_jacobians_of_dense_ones():
     np.testing.assert_allclose(thin.jacobian(x, u[0]), lem.jacobian(x, u[0]), atol=1e-15)
 
 
+@pytest.mark.slow
 def test_single_precision_stays_single():
     lem, u = make(scale=0.5), draw((50, 2), seed=5)[0]
     single = dataclasses.replace(lem, W=lem.W.astype(np.float32))
@@ -166,6 +169,16 @@ def test_closed_loop_equals_stepwise_feedback_of_the_positions():
         x = lem.step(x, readout.W_out @ x[:6] + readout.offset)
         states.append(x)
     np.testing.assert_allclose(ClosedLoop(lem, readout).run(40, x0), states, atol=1e-13)
+
+
+def test_a_stack_carries_tangents_through_the_states_below():
+    stack = Stack([make(), make(m=12)])
+    u, V = draw((5, 2), (24, 3), seed=11)
+    x, expected = np.zeros(24), V
+    for u_t in u:
+        expected = stack.jacobian(x, u_t) @ expected
+        x = stack.step(x, u_t)
+    np.testing.assert_allclose(stack.push(np.zeros(24), u, V)[1], expected, atol=1e-13)  # five products
 
 
 def test_networks_are_drawn_as_their_authors_do():

@@ -11,6 +11,7 @@ from scipy.linalg import solve_discrete_lyapunov
 from scipy.signal import cont2discrete
 from scipy.stats import kstest
 
+from penstock import load
 from penstock.analysis import controllability_rank, linear_memory_curve, memory_capacity
 from penstock.matvec import kernel_form
 from penstock.reservoirs import (
@@ -23,7 +24,6 @@ from penstock.reservoirs import (
     Stack,
     WarpedLegS,
     modal_readout,
-    state_space_kernel,
 )
 from penstock.reservoirs.drawing import EchoStateWarning
 from penstock.weights import aperiodic_signs, ring
@@ -122,6 +122,36 @@ def test_other_matrices_run_without_the_kernels_of_modes(change):
         assert_allclose(x_t, x, atol=1e-13)
     assert "modes" not in repr(other) and "modes(2 pairs, 2 real)" in repr(memory)
     assert "modes" not in repr(replace(memory, W_in=sp.csr_array(memory.W_in)))
+
+
+def test_pruned_modes_still_run_as_modes():
+    """Weights set to 0, and then taken out: a pair that no longer turns, a pair and a real mode that are gone."""
+    memory, u = LinearMemory.diagonal([0.9, 0.8 + 0.3j, 0.4 - 0.2j, 0.1j, -0.05], np.ones(5)), noise(20, 1)
+    for floor, modes in ((0.07, "2 real"), (0.25, "2 real"), (0.35, None)):
+        W = memory.W.copy()
+        W.data = np.where(abs(W.data) > floor, W.data, 0.0)
+        kept, taken = replace(memory, W=W), W.copy()
+        taken.eliminate_zeros()
+        taken = replace(memory, W=taken)
+        x = np.zeros(8)
+        for u_t, one, two in zip(u, kept.run(u), taken.run(u), strict=True):
+            x = W.toarray() @ x + memory.W_in @ u_t
+            assert_allclose(one, x, atol=1e-14)
+            assert_allclose(two, x, atol=1e-14)
+        for pruned in (kept, taken):
+            assert ("modes(3 pairs" in repr(pruned)) == (modes is not None)
+            expected = np.linalg.eigvals(W.toarray())
+            assert_allclose(np.sort_complex(pruned.eigenvalues), np.sort_complex(expected), atol=1e-14)
+
+
+def test_a_saved_memory_runs_as_fast_and_to_the_same_bits(tmp_path):
+    u = noise(20, 2)
+    for i, memory in enumerate((LinearMemory.diagonal(MIXED, WEIGHTS), LinearMemory.delay_line(7, n_inputs=2))):
+        memory.save(tmp_path / str(i))
+        again = load(tmp_path / str(i))
+        assert_array_equal(again.run(u), memory.run(u))
+        assert repr(again) == repr(memory) and type(again) is LinearMemory
+        assert type(kernel_form(again.W)[1]) is type(kernel_form(memory.W)[1])  # of a line the shift
 
 
 def test_divergence_of_modes_is_named():
@@ -318,7 +348,8 @@ def test_eigenvalues_are_those_of_the_matrix(name):
 # State-space kernels
 
 
-def test_impulse_response_of_sampled_modes_is_the_kernel():
+def test_impulse_response_of_sampled_modes_is_the_state_space_kernel():
+    """K_l = 2 Re sum_n C_n (exp(A_n dt) - 1) / A_n exp(A_n dt l)."""
     rng = np.random.default_rng(0)
     poles = -0.5 + 1j * np.pi * np.arange(32)
     C = rng.standard_normal(32) + 1j * rng.standard_normal(32)
@@ -331,10 +362,8 @@ def test_impulse_response_of_sampled_modes_is_the_kernel():
             2 * sum((c * (np.exp(A * dt) - 1) / A * np.exp(A * dt * k)).real for c, A in zip(C, poles, strict=True))
             for k in range(400)
         ]
-        kernel = state_space_kernel(C, poles, dt=dt, n_steps=400)
         # 64 terms of size dt |C|; exp(x) - 1 of the plain sum has lost 1e-16 / (.5 dt) of the slowest
-        assert_allclose(kernel, by_sum, atol=1e-13)
-        assert_allclose(response, kernel, atol=1e-13)
+        assert_allclose(response, by_sum, atol=1e-13)
 
 
 def test_sampling_is_exact_for_held_inputs():
@@ -350,7 +379,14 @@ def test_sampling_is_exact_for_held_inputs():
     assert_allclose(memory.W.toarray(), Ad, atol=1e-14)
     assert_allclose(memory.W_in, Bd, atol=1e-14)
     steps = LinearMemory.sampled(poles, dt=[0.1, 0.2, 0.3], W_in=B)
-    assert_allclose(steps.W.diagonal()[[4]], np.exp(-0.3), atol=1e-15)
+    assert_allclose(steps.W.diagonal()[4], np.exp(-0.3), atol=1e-15)
+
+
+def test_the_poles_decide_what_a_pair_is():
+    """A pair that decays to 0 within a step still has two units, where `modal_readout` looks for them."""
+    memory = LinearMemory.sampled([-800 + 1j, -1.0], dt=1.0, W_in=[1j, 1.0])
+    assert_allclose(memory.run([1.0]) @ modal_readout([1.0, 0.0], [-800 + 1j, -1.0]), 2 * (-1j / (-800 + 1j)).real)
+    assert memory.n_units == 3
 
 
 def test_state_space_channels_have_modes_and_steps_of_their_own():
@@ -378,7 +414,17 @@ def test_state_space_channels_have_modes_and_steps_of_their_own():
     ("make", "error", "fragment"),
     [
         (lambda: LinearMemory.diagonal([0.5, 1.0]), ValueError, "eigenvalues must lie inside the unit circle, got mod"),
-        (lambda: LinearMemory.diagonal([1.2j]), ValueError, "got modulus 1.2; scale them, for instance by 0.825"),
+        (
+            lambda: LinearMemory.diagonal([1.2j]),
+            ValueError,
+            "got modulus 1.2 in float64; scale them, for instance by 0.8",
+        ),
+        (
+            lambda: LinearMemory.diagonal([1 - 1e-9], dtype=np.float32),
+            ValueError,
+            "eigenvalues must lie inside the unit",
+        ),
+        (lambda: LinearMemory.diagonal([[1], [1, 2]]), ValueError, "eigenvalues must be a regular array"),
         (lambda: LinearMemory.diagonal([]), ValueError, "eigenvalues must have shape (n_modes,)"),
         (lambda: LinearMemory.diagonal([[0.5]]), ValueError, "eigenvalues must have shape (n_modes,)"),
         (lambda: LinearMemory.diagonal([np.nan]), ValueError, "eigenvalues must be finite"),
@@ -386,9 +432,13 @@ def test_state_space_channels_have_modes_and_steps_of_their_own():
         (lambda: LinearMemory.diagonal(["a"]), TypeError, "eigenvalues must hold numbers"),
         (lambda: LinearMemory.diagonal([True]), TypeError, "eigenvalues must hold numbers"),
         (lambda: LinearMemory.diagonal([0.5j, -0.5j]), ValueError, "one of each complex pair, got both of"),
-        (lambda: LinearMemory.diagonal([0.5], np.ones((2, 1))), ValueError, "W_in must have shape (1, m) to match"),
-        (lambda: LinearMemory.diagonal([0.5], 1.0), ValueError, "W_in must have shape (1, m) to match"),
-        (lambda: LinearMemory.diagonal([0.5], [1j]), ValueError, "W_in must be real where the eigenvalue is"),
+        (
+            lambda: LinearMemory.diagonal([0.5], np.ones((2, 1))),
+            ValueError,
+            "W_in must have shape (1, m), a row for every mode",
+        ),
+        (lambda: LinearMemory.diagonal([0.5], 1.0), ValueError, "W_in must have shape (1, m), a row for every mode"),
+        (lambda: LinearMemory.diagonal([0.5], [1j]), ValueError, "W_in must be real where the mode is"),
         (lambda: LinearMemory.diagonal([0.5], [np.inf]), ValueError, "W_in must be finite"),
         (lambda: LinearMemory.diagonal([0.5], dtype=int), ValueError, "dtype must be float64 or float32"),
         (lambda: LinearMemory.lru(5, seed=0), ValueError, "n_units must be even, two real units"),
@@ -398,7 +448,7 @@ def test_state_space_channels_have_modes_and_steps_of_their_own():
         (lambda: LinearMemory.lru(4, max_phase=7.0, seed=0), ValueError, "max_phase must be at most 2 pi"),
         (lambda: LinearMemory.lru(4, max_phase=0.0, seed=0), ValueError, "max_phase must be above 0"),
         (lambda: LinearMemory.lru(4, leak=0.0, seed=0), ValueError, "leak must lie in (0, 1]"),
-        (lambda: LinearMemory.lru(4, leak=[0.1, 0.2], seed=0), ValueError, "leak must"),
+        (lambda: LinearMemory.lru(4, leak=[0.1], seed=0), TypeError, "leak must be a number"),
         (lambda: LinearMemory.lru(4, input_scaling=-1.0, seed=0), ValueError, "input_scaling must be at least 0"),
         (lambda: LinearMemory.lru(4, n_inputs=0, seed=0), ValueError, "n_inputs must be at least 1"),
         (lambda: LinearMemory.lru(4.0, seed=0), TypeError, "n_units must be an integer"),
@@ -416,9 +466,16 @@ def test_state_space_channels_have_modes_and_steps_of_their_own():
         (lambda: LinearMemory.sampled([-1.0], dt=0.0), ValueError, "dt must be above 0"),
         (lambda: LinearMemory.sampled([-1.0], dt=[1.0, 2.0]), ValueError, "dt must be a number or have shape (1,)"),
         (lambda: LinearMemory.sampled([-1.0], dt="1"), TypeError, "dt must hold real numbers"),
+        (lambda: LinearMemory.sampled([-1.0], dt=1e-20), ValueError, "exp(poles dt) must lie inside the unit circle"),
         (lambda: LinearMemory.sampled([-1.0], dt=1.0, W_in=[1.0, 2.0]), ValueError, "W_in must have shape (1, m)"),
+        (lambda: LinearMemory.sampled([-1.0], dt=1.0, W_in=2.0), ValueError, "W_in must have shape (1, m)"),
+        (lambda: LinearMemory.sampled([-1.0], dt=1.0, W_in=[1j]), ValueError, "W_in must be real where the mode is"),
         (lambda: LinearMemory.state_space(0, seed=0), ValueError, "n_modes must be at least 1"),
-        (lambda: LinearMemory.state_space(3, real_part=0.5, seed=0), ValueError, "InverseSquareRate()(w) is negative"),
+        (
+            lambda: LinearMemory.state_space(3, real_part=0.5, seed=0),
+            ValueError,
+            "poles must have a negative real part",
+        ),
         (lambda: LinearMemory.state_space(3, dt_min=1.0, seed=0), ValueError, "dt_min must be at most dt_max=0.1"),
         (lambda: LinearMemory.state_space(3, dt_min=0.0, seed=0), ValueError, "dt_min must be above 0"),
         (lambda: LinearMemory(np.ones((2, 3)), np.ones((2, 1))), ValueError, "W must be square"),
@@ -426,14 +483,6 @@ def test_state_space_channels_have_modes_and_steps_of_their_own():
         (lambda: modal_readout([1.0, 2.0], [0.5]), ValueError, "coefficients must have shape (1,) or (k, 1)"),
         (lambda: modal_readout(1.0, [0.5]), ValueError, "coefficients must have shape (1,) or (k, 1)"),
         (lambda: modal_readout([None], [0.5]), TypeError, "coefficients must hold numbers"),
-        (
-            lambda: state_space_kernel([1.0], [-1.0, -2.0], dt=1.0, n_steps=2),
-            ValueError,
-            "coefficients must have shape",
-        ),
-        (lambda: state_space_kernel([1.0], [1.0], dt=1.0, n_steps=2), ValueError, "poles must have a negative real"),
-        (lambda: state_space_kernel([1.0], [-1.0], dt=-1.0, n_steps=2), ValueError, "dt must be above 0"),
-        (lambda: state_space_kernel([1.0], [-1.0], dt=1.0, n_steps=0), ValueError, "n_steps must be at least 1"),
     ],
 )
 def test_bad_input_is_named(make, error, fragment):

@@ -8,14 +8,17 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import ltc_states
+from sklearn.model_selection import GridSearchCV, KFold
 
 from penstock import Uniform
 from penstock.analysis import lyapunov_spectrum
 from penstock.reservoirs import (
     LTC,
     AutoNCP,
+    Drawn,
     Forecaster,
     Regressor,
+    Stack,
     elapsed_inputs,
     exponential_euler,
     exponential_midpoint,
@@ -194,8 +197,8 @@ def test_states_stay_between_leak_and_reversal_potentials(solver, dt, size, seed
 
 
 def test_state_bounds_are_those_of_the_synapses_there_are():
-    low, high = one_unit().state_bounds()
-    np.testing.assert_array_equal([low, high], [[-1.0], [0.3]])  # the recurrent synapse, of E = 0, does not conduct
+    for E in (-3.0, 0.0, 3.0):  # of the recurrent synapse, which does not conduct
+        np.testing.assert_array_equal(one_unit(E=E).state_bounds(), [[-1.0], [0.3]])
     low, high = one_unit(W=[[0.1]], E=2.0).state_bounds()
     np.testing.assert_array_equal([low, high], [[-1.0], [2.0]])
 
@@ -210,6 +213,25 @@ def test_time_constants_lie_between_all_synapses_open_and_all_closed():
         assert (tau >= shortest).all() and (tau <= longest).all()
     np.testing.assert_allclose(ltc.linearize(np.full(9, 1e3), [1e3, 1e3]).tau, shortest, rtol=1e-12)
     np.testing.assert_allclose(ltc.linearize(np.full(9, -1e3), [-1e3, -1e3]).tau, longest, rtol=1e-12)
+
+
+def test_a_unit_onto_which_nothing_conducts_rests_where_it_is():
+    unit = one_unit(W_in=[[0.0]], g_leak=0.0)
+    D, B, v_inf, tau, jacobian = unit.linearize([0.2], [1.0])
+    assert (D, B, v_inf, tau, jacobian) == (0, 0, 0.2, np.inf, 0)
+    assert unit.time_constant_bounds() == (np.inf, np.inf)
+    for solver in (fused, exponential_euler, exponential_midpoint, rk4):
+        np.testing.assert_allclose(replace(unit, solver=solver).run(np.ones(3), [0.2]), 0.2, rtol=1e-15)
+
+
+@pytest.mark.parametrize("solver", [fused, exponential_euler])
+def test_times_of_any_size_leave_the_state_where_it_was_or_bring_it_to_rest(solver):
+    """Times below the smallest normal number change nothing; huge ones end in v_inf."""
+    ltc = network(m=1, timed=True, solver=solver, unfolds=1)
+    x0 = np.full(9, 0.4)
+    np.testing.assert_allclose(ltc.run([[0.5, 2e-310]], x0)[0], x0, rtol=1e-15)
+    np.testing.assert_allclose(ltc.jacobian(x0, [0.5, 2e-310]), np.eye(9), atol=1e-15)
+    np.testing.assert_allclose(ltc.run([[0.5, 1.7e308]], x0)[0], ltc.linearize(x0, [0.5, 1.0]).v_inf, rtol=1e-14)
 
 
 # --- derivatives ----------------------------------------------------------------------------------------------------
@@ -269,6 +291,79 @@ def test_data_channels_do_not_change_the_recurrent_weights():
     np.testing.assert_array_equal(network(m=1).W, network(m=3).W)
     wiring = random_wiring(20, n_inputs=2, n_motor=1, sparsity=0.7, seed=1)
     assert LTC.random(wiring, seed=0).W.nnz == wiring.n_synapses
+
+
+def test_laws_may_be_numbers():
+    ltc = LTC.random(4, C_m=0.5, W=0.1, sigma=5, seed=0)
+    assert (ltc.C_m == 0.5).all() and (ltc.W == 0.1).all() and (ltc.sigma_in == 5).all()
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "wiring", "settings"),
+    [
+        (TypeError, "wiring must be a number of units or a Wiring, got 'a'", "a", {}),
+        (TypeError, "wiring must be a number of units or a Wiring, got 2.5", 2.5, {}),
+        (TypeError, "wiring must be an integer, got True", True, {}),
+        (ValueError, "wiring must be at least 1", 0, {}),
+        (ValueError, "n_inputs must be 2, those of wiring", AutoNCP(14, 3, n_inputs=2), {"n_inputs": 3}),
+        (TypeError, "sigma must hold real numbers", 4, {"sigma": None}),
+        (ValueError, "W must be a number, or a law whose values have shape", 4, {"W": lambda rng, size: np.ones(3)}),
+        (ValueError, "g_leak must not be negative", 4, {"g_leak": Uniform(-2, -1)}),
+        (TypeError, "seed must be", 4, {"seed": None}),
+    ],
+    ids=["text", "float", "bool", "zero", "n_inputs", "no law", "short law", "negative", "seed"],
+)
+def test_bad_draws_are_refused(error, message, wiring, settings):
+    with pytest.raises(error, match=message):
+        LTC.random(wiring, **{"seed": 0, **settings})
+
+
+def test_recipes_and_searches_draw_timed_networks():
+    """`Drawn` takes the channel of times off the inputs that it asks for."""
+    gaps = np.random.default_rng(0).uniform(0.2, 2.0, 120)
+    X = elapsed_inputs(np.sin(np.cumsum(gaps)), np.cumsum(gaps))
+    wiring = AutoNCP(14, 3, n_inputs=1)
+    search = GridSearchCV(
+        Regressor(Drawn(LTC.random, wiring=wiring, timed=True, seed=0), washout=10),
+        {"system__unfolds": [1, 2], "system__wiring": [wiring, 12]},
+        cv=KFold(2),
+    )
+    best = search.fit(X, X[:, 0]).best_estimator_
+    assert best.system_.timed and best.system_.n_inputs == 2
+    np.testing.assert_array_equal([best.inputs_.center[1], best.inputs_.scale[1]], [0.0, 1.0])
+    with pytest.raises(ValueError, match="n_inputs must be 3, those of wiring"):
+        Regressor(Drawn(LTC.random, wiring=AutoNCP(14, 3, n_inputs=3), timed=True, seed=0)).fit(X, X[:, 0])
+
+
+@pytest.mark.parametrize("lower_timed", [False, True])
+def test_stacks_pass_elapsed_times_to_the_layers_that_see_the_input(lower_timed):
+    lower = network(n=4, m=1 if lower_timed else 2, timed=lower_timed)
+    upper = LTC.random(3, n_inputs=5, timed=True, seed=1)
+    stack = Stack([lower, upper], feed_input=True)
+    assert stack.timed and stack.n_inputs == 2
+    u, gaps = inputs(12, 1), np.random.default_rng(2).exponential(size=12)
+    drive = np.column_stack([u, gaps])
+    below = lower.run(drive)
+    np.testing.assert_array_equal(stack.run(drive)[:, 4:], upper.run(np.column_stack([below, drive])))
+    x = inputs(7, seed=3)
+    by_input = numerical_jacobian(lambda u: stack.step(x, u), drive[0])
+    np.testing.assert_allclose(stack.input_jacobian(x, drive[0]), by_input, atol=1e-14)
+    with pytest.raises(ValueError, match="layer 2 must not be timed, or feed_input be True"):
+        Stack([lower, LTC.random(3, n_inputs=3, timed=True, seed=1)])
+
+
+def test_pushed_tangents_of_the_time_are_those_of_its_derivative():
+    ltc, x = network(m=1, timed=True), inputs(9, seed=1)
+    u, V, dU = np.array([[0.5, 0.8]]), np.zeros((1, 9)), np.array([[[0.0, 1.0]]])
+    ltc._push(x.copy(), u, V, dU, np.empty((0, 1, 9)))
+    h = 1e-6
+    central = (ltc.step(x, u[0] + [0, h]) - ltc.step(x, u[0] - [0, h])) / (2 * h)
+    np.testing.assert_allclose(V[0], central, atol=1e-9)  # differences lose digits
+
+
+def test_a_step_with_integer_inputs_takes_dt_as_it_is():
+    ltc = network(m=1, dt=0.4)
+    np.testing.assert_allclose(ltc.step(np.zeros(9), [1]), ltc.run([1.0])[0], atol=1e-15)
 
 
 def test_time_stamps_become_elapsed_times():

@@ -1,6 +1,7 @@
 """The bridge to ncps: the same states on both sides, in both directions."""
 
 import builtins
+import copy
 from dataclasses import fields, is_dataclass, replace
 from functools import partial
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
+from penstock import load
 from penstock.reservoirs.liquid import LTC
 from penstock.reservoirs.ncps import cfc_from_ncps, cfc_to_ncps, ltc_from_ncps, ltc_to_ncps, readout_from_ncps
 from penstock.reservoirs.solvers import exponential_euler
@@ -113,11 +115,10 @@ def assert_same(a, b):
 # LTC: from ncps
 
 
-@pytest.mark.parametrize("batch", [1, 5])
 @pytest.mark.parametrize("name", WIRINGS)
-def test_ltc_states_and_outputs_are_those_of_ncps_at_irregular_times(torch, nets, name, batch):
+def test_ltc_states_and_outputs_are_those_of_ncps_at_irregular_times(torch, nets, name):
     cell = ltc_cell(torch, nets, name, seed=1)
-    u, elapsed = map(single, inputs(2, batch, 20))
+    u, elapsed = map(single, inputs(2, 5, 20))
     y, x = theirs(torch, cell, u, elapsed)
     ltc = ltc_from_ncps(cell, timed=True)
     states = ltc.run(timed_inputs(u, elapsed))
@@ -125,9 +126,10 @@ def test_ltc_states_and_outputs_are_those_of_ncps_at_irregular_times(torch, nets
     assert_allclose(readout_from_ncps(cell)(states), y, atol=2e-6, rtol=0)  # states times weights up to 2
 
 
-@pytest.mark.parametrize("unfolds", [1, 2, 6])
-@pytest.mark.parametrize("implicit", [False, True])
-@pytest.mark.parametrize("mapping", ["affine", "linear", None])
+@pytest.mark.parametrize(
+    ("unfolds", "implicit", "mapping"),
+    [(1, False, "affine"), (2, True, "linear"), (6, False, None), (6, True, "affine")],
+)
 def test_ltc_equals_a_double_module_to_rounding(torch, nets, unfolds, implicit, mapping):
     options = {"implicit_param_constraints": implicit, "input_mapping": mapping, "output_mapping": mapping}
     cell = ltc_cell(torch, nets, "auto", seed=unfolds, double=True, ode_unfolds=unfolds, **options)
@@ -140,9 +142,8 @@ def test_ltc_equals_a_double_module_to_rounding(torch, nets, unfolds, implicit, 
     assert ltc.unfolds == unfolds
 
 
-@pytest.mark.parametrize("name", ["full", "auto"])
-def test_float32_error_does_not_grow_over_200_steps(torch, nets, name):
-    cell = ltc_cell(torch, nets, name, seed=4)
+def test_float32_error_does_not_grow_over_200_steps(torch, nets):
+    cell = ltc_cell(torch, nets, "auto", seed=4)
     u, elapsed = map(single, inputs(5, 2, 200))
     error = np.abs(ltc_from_ncps(cell, timed=True).run(timed_inputs(u, elapsed)) - theirs(torch, cell, u, elapsed)[1])
     assert error.max() < 1e-6
@@ -210,6 +211,38 @@ def test_softplus_holds_for_implicit_constraints(torch, nets):
     cell = ltc_cell(torch, nets, implicit_param_constraints=True)
     softplus = torch.nn.functional.softplus(cell.cm.double()).detach().numpy()
     assert_allclose(ltc_from_ncps(cell).C_m, softplus, rtol=1e-15)
+
+
+def test_an_ltc_without_inputs_is_read(torch, nets):
+    ltc = LTC.random(4, n_inputs=0, seed=0)
+    assert_allclose(ltc_from_ncps(ltc_to_ncps(ltc)).run(9), ltc.run(9), atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", ["ltc", "ltc-sparse", "plain", "wired", "mixed"])
+def test_training_the_module_further_leaves_the_system_as_it_is(torch, nets, kind):
+    if kind.startswith("ltc"):
+        read, module = ltc_from_ncps, ltc_cell(torch, nets, "auto" if "sparse" in kind else "full", double=True)
+    else:
+        read, module = cfc_from_ncps, cfc_layer(torch, nets, **OPTIONS[kind])
+    u = inputs(20, 1, 5)[0][0]
+    system, readout = read(module), readout_from_ncps(module)
+    like, same = read(copy.deepcopy(module)).run(u), readout.W_out.copy()
+    with torch.no_grad():
+        for value in module.parameters():
+            value.mul_(1.5)  # in place, as an optimiser does: the arrays must be copies
+    assert_array_equal(system.run(u), like)
+    assert_array_equal(readout.W_out, same)
+    assert np.abs(read(module).run(u) - like).max() > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["ltc", "wired", "mixed"])
+def test_imported_systems_survive_a_file(torch, nets, kind, tmp_path):
+    if kind == "ltc":
+        system = ltc_from_ncps(ltc_cell(torch, nets, "auto"), timed=True)
+    else:
+        system = cfc_from_ncps(cfc_layer(torch, nets, **OPTIONS[kind]), timed=True)
+    system.save(tmp_path / "system")
+    assert_same(load(tmp_path / "system"), system)
 
 
 # LTC: to ncps
@@ -388,10 +421,35 @@ def test_other_modules_are_refused_by_name(torch, nets):
 
 
 @pytest.mark.parametrize("read", [ltc_from_ncps, cfc_from_ncps, readout_from_ncps], ids=["ltc", "cfc", "readout"])
-@pytest.mark.parametrize("thing", [None, 3, "LTC", np.eye(3), LTC], ids=["None", "number", "text", "array", "class"])
-def test_other_objects_are_refused(read, thing):
-    with pytest.raises(TypeError, match="must be an? "):
-        read(thing)
+def test_other_objects_are_refused(nets, read):
+    for thing in (None, 3, "LTC", np.eye(3)):
+        with pytest.raises(TypeError, match=f"must be an? .*, got {type(thing).__name__}"):
+            read(thing)
+    for kind in (nets.LTC, nets.CfC):
+        with pytest.raises(TypeError, match=f"got the class {kind.__name__}"):
+            read(kind)
+
+
+def test_a_backbone_that_a_cfc_cannot_have_is_refused(torch, nets):
+    nn = torch.nn
+    for parts, error, words in (
+        ((nn.Linear(7, 5),), ValueError, r"one activation after each of its 1 backbone layers, got \[\]"),
+        ((nn.Linear(7, 5), nn.Tanh(), nn.Linear(5, 5), nn.ReLU()), ValueError, r"got \['tanh', 'relu'\]"),
+        ((nn.Linear(7, 5), nn.GELU(approximate="tanh")), TypeError, r"got GELU\(approximate='tanh'\) in it"),
+        ((nn.Linear(7, 5), nn.Sigmoid()), TypeError, r"got Sigmoid\(\) in it"),
+        ((nn.Linear(7, 5), nn.Tanh(), nn.Linear(4, 5), nn.Tanh()), ValueError, "backbone.2 of 5 columns, got 4"),
+    ):
+        cell = nets.CfCCell(M, 4, backbone_units=5)
+        cell.backbone = nn.Sequential(*parts)
+        with pytest.raises(error, match=words):
+            cfc_from_ncps(cell)
+
+
+def test_a_memory_that_is_not_of_ncps_is_refused(torch, nets):
+    layer = nets.CfC(M, 4, mixed_memory=True)
+    layer.lstm = torch.nn.LSTMCell(M, 4)
+    with pytest.raises(TypeError, match="mixed memory of ncps, got LSTMCell"):
+        cfc_from_ncps(layer)
 
 
 @pytest.mark.parametrize("name", ["w", "sensory_w", "cm", "gleak"])

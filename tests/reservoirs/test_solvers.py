@@ -82,7 +82,8 @@ def test_steps_with_constant_coefficients_have_closed_forms(h):
 
 @each_solver
 def test_without_decay_the_state_grows_evenly(solver):
-    assert solver(lambda v: (np.zeros(1), np.ones(1)), np.ones(1), 0.5)[0] == 1.5
+    for decay in (0.0, 1e-300, 1e-17):  # 1 - exp(-h D) is 0 in floating point
+        assert solver(lambda v, D=decay: (np.full(1, D), np.ones(1)), np.ones(1), 0.5)[0] == 1.5
 
 
 @given(
