@@ -140,7 +140,7 @@ def parallel_run(
     With diagonals only (quasi-DEER) the scan is cheap, and there is something to win if the iterations are fewer than
     the times that a column of a matrix product is faster than a product with one vector: 3 to 9 for n = 100 to 2000 on
     one thread. The ESN above takes 32 iterations at radius 0.5 and over 100 at 0.9. All in all this function took 85 to
-    450 times as long as `run` for n = 10 to 300, with diagonals 300 to 8000 times. Batches of series or of seeds are
+    450 times as long as `run` for n = 10 to 300, with diagonals 300 to 4500 times. Batches of series or of seeds are
     what makes good use of a CPU.
 
     Parameters

@@ -255,6 +255,8 @@ def trajectories(shooting, rng):
     paths[:, 0] = X
     scatter = rng.standard_normal((N_TRAJECTORIES, n_steps, system.n_inputs))
     scatter[1::2] = 0.0
+    if system.timed:
+        scatter[..., -1] = 0.0  # elapsed times stay as given
     alive, bound = np.arange(N_TRAJECTORIES), 1e6 * max(1.0, float(np.abs(X).max()))
     for t in range(n_steps):
         with np.errstate(all="ignore"):

@@ -66,6 +66,7 @@ def split_elapsed(system, u):
         at = tuple(int(i) for i in np.argwhere(~(elapsed > 0))[0])
         raise ValueError(
             f"u must hold positive elapsed times in its last channel, got {elapsed[at]} at step {at[-1] if at else 0}"
-            "; penstock.reservoirs.elapsed_inputs makes them from time stamps"
+            "; penstock.reservoirs.elapsed_inputs makes them from time stamps, and dataclasses.replace(system, "
+            "timed=False, dt=…) steps regularly"
         )
     return np.ascontiguousarray(u[..., :-1]), np.ascontiguousarray(u[..., -1])

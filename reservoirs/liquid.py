@@ -82,8 +82,9 @@ class Liquid(Weighted):
     def _push(self, x, u, V, dU, tape):
         if self.timed and dU.shape[0] and dU[..., -1].any():
             super()._push(x, u, V, dU, tape)  # the kernels carry no tangents of time
-        else:
-            self._push_timed(*split_elapsed(self, u), x, V, dU, tape)
+            return
+        data, elapsed = split_elapsed(self, u)
+        self._push_timed(data, elapsed, x, V, dU, tape)
 
     def _push_timed(self, data, elapsed, x, V, dU, tape):
         """As `_push`, with the elapsed times (T,) apart from the data (T, m)."""

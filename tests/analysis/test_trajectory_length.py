@@ -49,7 +49,9 @@ def test_plane_of_a_helix_sees_the_circle_or_the_rise():
     t = np.linspace(0, 20 * np.pi, 8001)
     helix = np.column_stack([np.cos(t), np.sin(t), 1e-3 * t])
     assert trajectory_length(helix) == pytest.approx(20 * np.pi, rel=1e-5)
-    assert trajectory_length(helix, None) == pytest.approx(20 * np.pi * np.hypot(1, 1e-3), rel=1e-5)  # chords of 800 to a turn
+    assert trajectory_length(helix, None) == pytest.approx(
+        20 * np.pi * np.hypot(1, 1e-3), rel=1e-5
+    )  # chords of 800 to a turn
 
 
 @given(seed=st.integers(0, 999), scale=st.floats(1e-3, 1e3))

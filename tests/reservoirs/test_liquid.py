@@ -11,7 +11,7 @@ from naive import ltc_states
 from sklearn.model_selection import GridSearchCV, KFold
 
 from penstock import Uniform
-from penstock.analysis import lyapunov_spectrum
+from penstock.analysis import fixed_points, lyapunov_spectrum, memory_capacity
 from penstock.reservoirs import (
     LTC,
     AutoNCP,
@@ -478,3 +478,12 @@ def test_rk4_that_overflows_names_step_and_unit():
     ltc = network(solver=rk4, unfolds=1, dt=1e3, W=Uniform(50, 100))
     with pytest.raises(FloatingPointError, match="unit .* at step"):
         ltc.run(inputs(2000, 2))
+
+
+def test_fixed_points_of_a_timed_network_are_those_at_its_elapsed_time():
+    ltc = network(n=5, timed=True)
+    found = fixed_points(ltc, u=[0.2, -0.4, 3.0], n_starts=30, seed=0, progress=False)
+    regular = replace(ltc, timed=False, dt=3.0).run(np.tile([0.2, -0.4], (300, 1)))[-1]
+    np.testing.assert_allclose(found.points[0], regular, atol=1e-11)
+    with pytest.raises(ValueError, match="replace.system, timed=False"):
+        memory_capacity(ltc, seed=0, progress=False)

@@ -48,6 +48,11 @@ def test_matrix_is_the_convolution(kernel, n, closed):
     assert (W.data != 0).all() and W.has_canonical_format
 
 
+def test_opposite_neighbours_cancel_in_a_ring_of_two():
+    W = wave_matrix([1.0, 0.5, -1.0], 2)
+    assert W.nnz == 2 and (W.diagonal() == 0.5).all()
+
+
 def test_unit_waves_are_the_ring_and_the_delay_line():
     assert_array_equal(wave_matrix([0.9, 0, 0], N).toarray(), ring(N, 0.9).toarray())
     assert_array_equal(wave_matrix([0.9, 0, 0], N, closed=False).toarray(), delay_line(N, 0.9).toarray())
