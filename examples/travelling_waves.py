@@ -23,7 +23,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from penstock import identity, ridge
+from penstock import ridge
 from penstock.analysis import linear_memory_curve
 from penstock.data import copy_memory
 from penstock.reservoirs import ES2N, ESN, WaveReservoir
@@ -61,7 +61,7 @@ def memory_curves(n_positions=60, max_delay=800):
     """Return {speed: exact memory curve of the open linear chain}."""
     curves = {}
     for speed in (1.0, 0.9, 0.5, 0.25):
-        chain = WaveReservoir.travelling(n_positions, speed=speed, closed=False, activation=identity)
+        chain = WaveReservoir.travelling(n_positions, speed=speed, closed=False)
         curves[speed] = linear_memory_curve(chain.W, chain.W_in, max_delay=max_delay)
     return curves
 

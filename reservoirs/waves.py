@@ -5,7 +5,7 @@ import scipy.sparse as sp
 
 from penstock.checks import as_finite_array, as_finite_float, as_fraction, as_int, as_vector
 from penstock.reservoirs.esn import ESN, as_dtype
-from penstock.vmath import relu
+from penstock.vmath import identity
 
 __all__ = ["WaveReservoir", "wave_matrix", "wave_spectrum"]
 
@@ -106,7 +106,7 @@ class WaveReservoir:
     and V drives position 0 of every channel only. Unit ``o n + p`` is channel o at position p, so that
     ``states.reshape(-1, c, n)`` are pictures in time and space.
 
-    At unit speed and with f the identity (or relu, for inputs >= 0) a chain open at its end is a shift register:
+    At unit speed and with f the identity, the default, a chain open at its end is a shift register:
     h_{t, p} = u_{t-p}, with memory capacity exactly n per channel. A closed ring wraps,
     h_{t, p} = u_{t-p} + u_{t-p-n} + …, and is only marginally stable: without decay it forgets nothing, and sums that
     random inputs leave behind wander off.
@@ -137,7 +137,7 @@ class WaveReservoir:
         n_inputs=1,
         input_scaling=1.0,
         bias=0.0,
-        activation=relu,
+        activation=identity,
         dtype=np.float64,
     ):
         """Return channels that do not mix, whose waves run from position 0 upwards.
@@ -175,7 +175,7 @@ class WaveReservoir:
         Two channels that remember one input with different depth and grain:
 
         >>> WaveReservoir.travelling(50, n_channels=2, speed=[1.0, 0.25], closed=False)
-        ESN(n_units=100, n_inputs=1, leak=1.0, activation=relu, W=sparse(148 non-zeros), float64)
+        ESN(n_units=100, n_inputs=1, leak=1.0, activation=identity, W=sparse(148 non-zeros), float64)
         """
         n_inputs = as_int("n_inputs", n_inputs, minimum=0)
         n_channels = max(n_inputs, 1) if n_channels is None else as_int("n_channels", n_channels)
@@ -203,7 +203,7 @@ class WaveReservoir:
         n_inputs=1,
         input_scaling=1.0,
         bias=0.0,
-        activation=relu,
+        activation=identity,
         dtype=np.float64,
     ):
         """Return the reservoir of any kernel of three, that of a trained network for instance.
@@ -222,7 +222,8 @@ class WaveReservoir:
             Weight of every input at position 0; (c, m) is the whole encoder. The published one is all ones, where
             several inputs add up in every channel.
         bias, activation
-            As in `ESN`; the published activation is relu, which loses the negative part of signed inputs.
+            As in `ESN`, but linear by default. The published activation is relu, the same for inputs that are not
+            negative; it loses the negative part of signed ones.
         dtype : numpy.dtype
             float64 or float32.
 

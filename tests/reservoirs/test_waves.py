@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 
-from penstock import identity, ridge, tanh
+from penstock import relu, ridge, tanh
 from penstock.analysis import controllability_rank, linear_memory_curve, memory_capacity
 from penstock.data import copy_memory
 from penstock.matvec import kernel_form
@@ -22,7 +22,7 @@ kernels = st.integers(1, 3).flatmap(lambda c: hnp.arrays(float, (c, c, 3), eleme
 
 
 def linear(n_positions=N, **settings):
-    return WaveReservoir.travelling(n_positions, activation=identity, **settings)
+    return WaveReservoir.travelling(n_positions, **settings)
 
 
 def convolution(kernel, h, closed):
@@ -80,7 +80,7 @@ def test_ring_adds_what_went_round():
 
 
 def test_released_kernel_runs_to_lower_positions():
-    states = WaveReservoir.from_kernel([0.0, 0.0, 1.0], N, activation=identity).run(U[:N])
+    states = WaveReservoir.from_kernel([0.0, 0.0, 1.0], N).run(U[:N])
     for t in range(N):  # until the wave wraps
         for i in range(N):
             delay = (N - i) % N
@@ -102,9 +102,9 @@ def test_decay_makes_the_memory_geometric(closed):
 def test_relu_changes_nothing_for_inputs_that_are_not_negative():
     u = np.abs(U)
     for speed, closed in ((1.0, True), (0.3, False)):
-        rectified = WaveReservoir.travelling(N, speed=speed, closed=closed).run(u)
+        rectified = WaveReservoir.travelling(N, speed=speed, closed=closed, activation=relu).run(u)
         assert_array_equal(rectified, linear(speed=speed, closed=closed).run(u))
-    assert (WaveReservoir.travelling(N).run(-u) == 0).all()
+    assert (WaveReservoir.travelling(N, activation=relu).run(-u) == 0).all()
 
 
 def test_wave_at_fractional_speed_spreads_as_a_binomial_law():
