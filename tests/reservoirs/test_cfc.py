@@ -382,7 +382,6 @@ W, W_IN, TOP = np.zeros((8, 2)), np.zeros((8, 1)), (np.zeros((8, 8)), np.zeros(8
         ({"dt": None}, TypeError, "dt must be a number"),
         ({"timed": 1}, TypeError, "timed must be True or False"),
     ],
-    ids=str,
 )
 def test_bad_arrays_are_refused(changes, error, message):
     with pytest.raises(error, match=message):
