@@ -58,7 +58,7 @@ def test_batches_and_blocks_are_the_single_series(system):
 def test_jacobians_are_those_of_the_complex_step(system, k):
     closed = ClosedLoop(system, readout_of(system, k))
     rng = np.random.default_rng(3)
-    x, u = rng.uniform(-0.5, 0.5, closed.n_units), rng.uniform(-1, 1, closed.n_inputs)
+    x, u = rng.uniform(0, 0.5, closed.n_units), rng.uniform(-1, 1, closed.n_inputs)  # one unit of LegS counts steps
     by_state = np.column_stack([np.imag(closed.step(x + 1e-30j * e, u)) for e in np.eye(x.size)]) / 1e-30
     np.testing.assert_allclose(closed.jacobian(x, u), by_state, atol=1e-13)
     for j, e in enumerate(np.eye(u.size)):
