@@ -10,6 +10,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,3 +33,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices: a second t
 # the same examples in every run; --hypothesis-profile=default draws others
 settings.register_profile("same", derandomize=True)
 settings.load_profile("same")
+
+# files that run every model: one process runs them all, so that a kernel compiles once
+EVERY_MODEL = ("test_contract.py", "test_closed_loop.py", "test_store.py")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Keep the tests of a file in one process where pytest-xdist shares them out."""
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            group = "every model" if item.path.name in EVERY_MODEL else str(item.path)
+            item.add_marker(pytest.mark.xdist_group(group))
