@@ -21,7 +21,7 @@ from penstock.readout import Readout
 from penstock.reservoirs.cfc_drawing import draw_layer, draw_memory, wiring_masks
 from penstock.reservoirs.cfc_kernels import advance, kernel_fields
 from penstock.reservoirs.drawing import draw_bias, draw_input_weights
-from penstock.reservoirs.elapsed import split_elapsed
+from penstock.reservoirs.elapsed import check_timed, split_elapsed
 from penstock.reservoirs.esn import Weighted, as_dtype, set_fields, to_dense
 from penstock.reservoirs.heads import (
     N_HEADS,
@@ -141,11 +141,9 @@ class CfC(Weighted):
             _of_pure(self.mode, name, getattr(self, name), default, n, dtype)
             for name, default in (("w_tau", 0.0), ("A", 1.0))
         )
-        if not isinstance(self.timed, bool | np.bool_):
-            raise TypeError(f"timed must be True or False, got {self.timed!r}")
         memory = _check_memory(self.memory, n, W_in.shape[1], dtype)
         bias, dt = as_vector("bias", self.bias, rows, dtype), as_positive_float("dt", self.dt)
-        fields = {"w_tau": w_tau, "A": A, "memory": memory, "dt": dt, "timed": bool(self.timed)}
+        fields = {"w_tau": w_tau, "A": A, "memory": memory, "dt": dt, "timed": check_timed(self.timed)}
         set_fields(self, W=W, W_in=W_in, bias=bias, layers=layers, **fields)
 
     @classmethod

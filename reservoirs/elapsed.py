@@ -4,7 +4,7 @@ import numpy as np
 
 from penstock.checks import as_finite_array
 
-__all__ = ["elapsed_inputs", "split_elapsed"]
+__all__ = ["check_timed", "elapsed_inputs", "split_elapsed"]
 
 
 def elapsed_inputs(u, times):
@@ -49,6 +49,13 @@ def elapsed_inputs(u, times):
         raise ValueError(f"times must increase strictly, got {stamps[0]} and then {stamps[1]} at {at[-1] + 1}")
     gaps = np.broadcast_to(np.concatenate([gaps[..., :1], gaps], axis=-1), u.shape[:-1])
     return np.concatenate([u, gaps[..., None]], axis=-1)
+
+
+def check_timed(timed) -> bool:
+    """Return whether the last input is an elapsed time, if that is what `timed` says."""
+    if not isinstance(timed, bool | np.bool_):
+        raise TypeError(f"timed must be True or False, got {timed!r}")
+    return bool(timed)
 
 
 def split_elapsed(system, u):

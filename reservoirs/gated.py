@@ -160,19 +160,6 @@ class SimpleLTC(Liquid):
             f"solver={self.solver.__name__}, unfolds={self.unfolds}{timed}, W={describe_matrix(self.W)}, {self.dtype})"
         )
 
-    def step(self, x, u):
-        """Return the next state: (n,), (m,) -> (n,)."""
-        data, elapsed = split_elapsed(self, np.asarray(u))
-        drive = self.W_in @ data + self.bias
-
-        def coefficients(x):
-            f = self.activation(self.W @ x + drive)
-            return 1 / self.tau + f, f * self.A
-
-        for _ in range(self.unfolds):
-            x = self.solver(coefficients, x, elapsed / self.unfolds)
-        return x
-
     def linearize(self, x, u) -> LiquidCoefficients:
         """Return D, B, v_inf, tau and the Jacobian of dx/dt = B - D x at a state (n,) and an input (m,).
 
@@ -203,6 +190,16 @@ class SimpleLTC(Liquid):
         """
         least = self.tau / (1 + self.tau) if self.activation is sigmoid else np.zeros_like(self.tau)
         return least, np.array(self.tau)
+
+    def _coefficients(self, u):
+        """Return the function x -> (D, B) of x' = B - D x at given data."""
+        drive = self.W_in @ u + self.bias
+
+        def coefficients(x):
+            f = self.activation(self.W @ x + drive)
+            return 1 / self.tau + f, f * self.A
+
+        return coefficients
 
     @cached_property
     def _fields(self):

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from penstock.checks import as_finite_array, as_int, as_matrix, as_positive_float, as_vector, float_type, seed_sequence
 from penstock.laws import Uniform
-from penstock.reservoirs.elapsed import split_elapsed
+from penstock.reservoirs.elapsed import check_timed, split_elapsed
 from penstock.reservoirs.esn import Weighted, as_dtype, describe_matrix, set_fields, to_dense
 from penstock.reservoirs.liquid_kernels import _push, _run
 from penstock.reservoirs.solvers import fused, solver_code
@@ -19,6 +19,8 @@ from penstock.reservoirs.wiring import Wiring, fully_connected
 from penstock.vmath import sigmoid
 
 __all__ = ["LTC", "LiquidCoefficients"]
+
+SPARSE_BELOW = 0.5  # density below which the flat pass over the synapses pays
 
 _LOG2_E = 1.4426950408889634
 
@@ -48,6 +50,14 @@ class Liquid(Weighted):
         """Number of input channels: those of the data, and one for the elapsed time if `timed`."""
         return self.W_in.shape[1] + self.timed
 
+    def step(self, x, u):
+        """Return the next state: (n,), (m,) -> (n,)."""
+        data, elapsed = split_elapsed(self, np.asarray(u))
+        coefficients = self._coefficients(data)
+        for _ in range(self.unfolds):
+            x = self.solver(coefficients, x, elapsed / self.unfolds)
+        return x
+
     def jacobian(self, x, u):
         """Return d step / d x at (x, u), exact for the solver; shape (n, n)."""
         x, u = self._point(x, u)
@@ -65,10 +75,8 @@ class Liquid(Weighted):
 
     def _clean_settings(self):
         solver_code(self.solver)
-        if not isinstance(self.timed, bool | np.bool_):
-            raise TypeError(f"timed must be True or False, got {self.timed!r}")
         dt, unfolds = as_positive_float("dt", self.dt), as_int("unfolds", self.unfolds)
-        set_fields(self, dt=dt, unfolds=unfolds, timed=bool(self.timed))
+        set_fields(self, dt=dt, unfolds=unfolds, timed=check_timed(self.timed))
 
     @cached_property
     def _double(self):
@@ -85,6 +93,10 @@ class Liquid(Weighted):
             return
         data, elapsed = split_elapsed(self, u)
         self._push_timed(data, elapsed, x, V, dU, tape)
+
+    def _coefficients(self, u) -> Callable:
+        """Return the function x -> (D, B) of x' = B - D x at given data u (m,)."""
+        raise NotImplementedError
 
     def _push_timed(self, data, elapsed, x, V, dU, tape):
         """As `_push`, with the elapsed times (T,) apart from the data (T, m)."""
@@ -243,7 +255,7 @@ class LTC(Liquid):
         drawn = {}
         for suffix, polarity, own in (("", wiring.adjacency, rngs[:3]), ("_in", wiring.sensory, rngs[3:6])):
             E = polarity.astype(dtype)
-            if np.count_nonzero(E) < 0.5 * E.size:  # sparse loops pay below that
+            if np.count_nonzero(E) < SPARSE_BELOW * E.size:
                 E = sp.csr_array(E)
             for name, law, rng in zip(("W", "sigma", "mu"), (W, sigma, mu), own, strict=True):
                 values = _drawn(name, law, rng, E.shape, dtype)
@@ -303,14 +315,6 @@ class LTC(Liquid):
             f"LTC(n_units={self.n_units}, n_inputs={self.n_inputs}, W={describe_matrix(self.W)}, "
             f"solver={self.solver.__name__}, unfolds={self.unfolds}, {step}, {self.dtype})"
         )
-
-    def step(self, x, u):
-        """Return the next state: (n,), (m,) -> (n,)."""
-        data, elapsed = split_elapsed(self, np.asarray(u))
-        coefficients = self._coefficients(data)
-        for _ in range(self.unfolds):
-            x = self.solver(coefficients, x, elapsed / self.unfolds)
-        return x
 
     def linearize(self, v, u) -> LiquidCoefficients:
         """Return the coefficients of v' = B - D v at state v (n,) and input u (m,), and the Jacobian of v' there.

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from penstock.checks import as_int
 from penstock.readout import Readout
 from penstock.reservoirs.esn import as_dtype, to_dense
-from penstock.reservoirs.liquid import LTC
+from penstock.reservoirs.liquid import LTC, SPARSE_BELOW
 from penstock.reservoirs.ncps_cfc import cfc_from_ncps, cfc_to_ncps
 from penstock.reservoirs.ncps_tensors import (
     MIXED_MEMORY,
@@ -29,7 +29,6 @@ from penstock.reservoirs.solvers import fused
 __all__ = ["cfc_from_ncps", "cfc_to_ncps", "ltc_from_ncps", "ltc_to_ncps", "readout_from_ncps"]
 
 _POSITIVE = ("w", "sensory_w", "cm", "gleak")
-_SPARSE_BELOW = 0.5  # density at which the sparse loops of an LTC begin to pay
 
 
 def ltc_from_ncps(cell, *, timed=False, dt=1.0, dtype=np.float64) -> LTC:
@@ -157,7 +156,7 @@ def _synapses(cell, prefix, mask, dtype):
     values = {"w": mask * _constrained(cell, f"{prefix}w", mask.shape, mask)}
     values |= {name: tensor(cell, f"{prefix}{name}", mask.shape) for name in ("erev", "sigma", "mu")}
     values = {name: value.T.astype(dtype) for name, value in values.items()}
-    if present.sum() >= _SPARSE_BELOW * present.size:
+    if present.sum() >= SPARSE_BELOW * present.size:
         absent = {"w": 0.0, "erev": 0.0, "sigma": 1.0, "mu": 1.0}
         return {name: np.where(present, value, dtype.type(absent[name])) for name, value in values.items()}
     columns, indptr = np.nonzero(present)[1], np.concatenate([[0], np.cumsum(present.sum(axis=1))])
