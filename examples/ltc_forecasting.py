@@ -210,7 +210,7 @@ def draw(task, outputs, errors):
     for place, name in enumerate(order):
         color = "0.6" if name in ("last value", "linear, last 6") else "C0" if name[:3] in ("LTC", "CfC") else "C1"
         right.barh(place, np.mean(errors[name]), xerr=np.std(errors[name], ddof=1), color=color, capsize=4)
-    right.set(yticks=range(len(order)), yticklabels=order, xlabel="NRMSE = RMSE / sd, test block")
+    right.set(yticks=range(len(order)), yticklabels=order, xlabel="NRMSE = RMSE / sd, test block", xlim=(0, 0.38))
     right.set_title(
         f"mean ± sd over {len(SEEDS)} seeds (blue: the gap\nis a step in time; orange: an input)", fontsize=12
     )
