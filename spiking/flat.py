@@ -29,8 +29,10 @@ class Flat(NamedTuple):
 
 def flatten(populations, projections, *, dt: float, nest: bool, step: int, old: Flat | None) -> Flat:
     """Lay out populations and projections; spikes on their way in `old` stay on their way."""
-    tables = _lay_out_populations(populations, dt, nest)
-    rows, synapses = _lay_out_projections(projections, populations)
+    n_resources = sum(p.targets.size for p in projections if p.short_term is not None)
+    tables = _lay_out_populations(populations, dt, nest, 6 * n_resources)
+    state = tables[2][0]
+    rows, synapses = _lay_out_projections(projections, populations, state[state.size - 6 * n_resources :])
     n_slots = 1 + max([int(p.delay_steps[0]) for p in projections if p.delay_steps.size], default=0)
     n_neurons = sum(p.n for p in populations)
     history = np.zeros((n_slots, n_neurons), np.uint32), np.zeros((n_slots, len(populations)), np.int64)
@@ -47,11 +49,12 @@ def _carry(old, new, step):
         new[1][k % new[1].shape[0], :count] = old[1][k % old[1].shape[0]]
 
 
-def _lay_out_populations(populations, dt, nest):
+def _lay_out_populations(populations, dt, nest, n_more):
+    """Lay out the states, with room for `n_more` numbers behind them."""
     table = np.zeros((len(populations), K.POPULATION_COLUMNS), np.int64)
     table[:, [K.Z, K.THETA, K.CURRENT, K.NOISE, K.EVENTS]] = -1
     size = sum(_padded(a.size) for p in populations for a in p.states.values())
-    state, coef = np.zeros(size), []
+    state, coef = np.zeros(size + n_more), []
     receptors: list[np.ndarray] = []
     ready = np.zeros(sum(p.n for p in populations))  # steps, as numbers that compare fast with those beside them
     hold = np.zeros_like(ready)
@@ -141,14 +144,15 @@ def _describe_receptor(receptor, p, kind, where, dt):
     return np.concatenate([[d_x, d_g, k, reversal], *effects]), line
 
 
-def _lay_out_projections(projections, populations):
+def _lay_out_projections(projections, populations, resources):
+    """Lay out the synapses; what short-term plasticity remembers lies in `resources`, the end of the states."""
     table = np.zeros((len(projections), K.PROJECTION_COLUMNS), np.int64)
     gains = np.array([p.synapse.gain for p in projections], np.float64)
     pointers = np.empty(sum(p.pointers.size for p in projections), np.uint32)
     targets = np.empty(sum(p.targets.size for p in projections), np.uint32)
     weights = np.empty(sum(p.given_weights.size for p in projections) + 1)  # one more: an empty projection reads it
     delays = np.concatenate([np.zeros(0, np.int64), *[p.delay_steps for p in projections]])
-    short_term = np.empty((6, sum(p.targets.size for p in projections if p.short_term is not None)))
+    short_term = resources.reshape(6, -1)
     at = dict.fromkeys(("pointers", "targets", "weights", "delays", "short_term"), 0)
     weights[-1] = 0.0
     for row, p in zip(table, projections, strict=True):

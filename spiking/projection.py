@@ -166,4 +166,8 @@ def _short_term(rule, n, dt, rng) -> np.ndarray:
     """Return the table of a Tsodyks-Markram rule: parameters per step, then the state before any spike."""
     U, tau_rec, tau_fac = rule.draw(n, rng)
     with np.errstate(divide="ignore", over="ignore"):
-        return np.array([U, dt / tau_rec, dt / tau_fac, np.ones(n), U, np.full(n, -1.0)])
+        rates = np.minimum(dt / tau_rec, _FAST), np.minimum(dt / tau_fac, _FAST)
+    return np.array([U, *rates, np.ones(n), U, np.full(n, -1.0)])
+
+
+_FAST = 1e100  # per step: nothing is left after one, and the number stays finite
