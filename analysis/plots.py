@@ -24,12 +24,16 @@ __all__ = [
     "plot_periodic_orbits",
     "plot_permutation_entropy",
     "plot_prediction_error",
+    "plot_pruning_report",
     "plot_replica_growth",
     "plot_singular_values",
+    "plot_sparsity_sweep",
     "plot_spectra",
     "plot_stability",
     "plot_step_memory",
     "plot_threshold_network",
+    "plot_time_constants",
+    "plot_topology_study",
     "plot_transition_matrix",
     "plot_valid_prediction_time",
     "plot_visibility_links",
@@ -628,6 +632,22 @@ def plot_parallel_run(result, ax=None):
     return ax
 
 
+def plot_pruning_report(result, ax=None):
+    """Draw the eigenvalues of W before and after pruning, and the two spectral radii; return the axes."""
+    ax = _axes(ax)
+    angle = np.linspace(0, 2 * np.pi, 200)
+    for summary, word, marker, colour in ((result.before, "before", "o", "0.6"), (result.after, "after", ".", "C0")):
+        radius, shape = summary.spectral_radius, f"{summary.n_units} units, {summary.n_synapses} synapses"
+        points = summary.eigenvalues
+        ax.plot(points.real, points.imag, marker, color=colour, markersize=4, label=f"{word}: {shape}")
+        ax.plot(radius * np.cos(angle), radius * np.sin(angle), color=colour, linewidth=1)
+    ax.set(xlabel="real part", ylabel="imaginary part", aspect="equal")
+    ax.locator_params(nbins=5)
+    ax.set_title("eigenvalues of W and their radius", fontsize="medium")
+    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, -0.15), fontsize="small")
+    return ax
+
+
 def _axes(ax):
     """Return `ax`, or the axes of a new figure."""
     if ax is not None:
@@ -635,3 +655,65 @@ def _axes(ax):
     import matplotlib.pyplot as plt
 
     return plt.subplots(layout="constrained")[1]
+
+
+def plot_sparsity_sweep(result, ax=None):
+    """Draw scores over the share of synapses kept, and spectral radius and leading exponent below; return both axes."""
+    pair = _pair(ax)
+    shares = result.density
+    whole = result.unpruned.mean()
+    error = np.nan_to_num(result.standard_errors)
+    pair[0].errorbar(shares, result.mean, error, marker="o", capsize=2, label="pruned ± 1 s.e.")
+    pair[0].axhline(whole, color="0.3", linestyle="--", linewidth=1, label=f"unpruned: {whole:.4g}")
+    pair[0].set(ylabel="score")
+    pair[0].set_title(f"{len(result.seeds)} seeds", fontsize="medium")
+    pair[0].legend(frameon=False)
+    pair[-1].set(xlabel="share of the synapses kept")
+    if len(pair) == 1:
+        return pair[0]
+    pair[1].plot(shares, result.spectral_radius.mean(axis=1), marker=".", color="C1", label="spectral radius")
+    if np.isfinite(result.leading_exponent).any():
+        exponents = result.leading_exponent.mean(axis=1)
+        pair[1].plot(shares, exponents, marker=".", color="C2", label="leading exponent (1 / time)")
+        pair[1].axhline(0, color="0.6", linewidth=0.8)
+    pair[1].legend(frameon=False)
+    return pair
+
+
+def _pair(ax):
+    """Return two new axes above one another, or the given one or two as a tuple."""
+    if ax is not None:
+        return tuple(np.atleast_1d(ax).ravel())
+    import matplotlib.pyplot as plt
+
+    return tuple(plt.subplots(2, 1, sharex=True, height_ratios=[2, 1], layout="constrained")[1])
+
+
+def plot_topology_study(result, ax=None):
+    """Draw Pearson's and Spearman's correlation of every statistic with the score, with errors; return the axes."""
+    ax = _axes(ax)
+    rows = np.arange(len(result.names))[::-1]
+    for shift, name, values, errors in (
+        (0.12, "Pearson", result.pearson, result.pearson_errors),
+        (-0.12, "Spearman", result.spearman, result.spearman_errors),
+    ):
+        ax.errorbar(values, rows + shift, xerr=errors, fmt="o", capsize=2, label=f"{name} ± 1 s.e.")
+    ax.axvline(0, color="0.3", linewidth=0.8)
+    ax.set(xlabel="correlation with the score", xlim=(-1.05, 1.05), yticks=rows)
+    ax.set_yticklabels([name.replace("_", " ") for name in result.names])
+    held_out = result.r_squared_held_out
+    ax.set_title(f"{len(result.scores)} networks; all together R² = {held_out:.2f} held out", fontsize="medium")
+    ax.legend(frameon=False, fontsize="small")
+    return ax
+
+
+def plot_time_constants(result, ax=None):
+    """Draw the Lyapunov exponents before and after the choice of time constants, over their rank; return the axes."""
+    ax = _axes(ax)
+    for label, exponents in (("before", result.before), ("after", result.after)):
+        ax.plot(np.arange(1, len(exponents) + 1), exponents, marker=".", label=label)
+    ax.axhline(0, color="0.3", linewidth=0.8)
+    ax.set(xlabel="rank", ylabel="Lyapunov exponent (1 / time)")
+    ax.set_title(f"Gamma of mean {result.mean:.3g} and shape {result.shape:.3g}", fontsize="medium")
+    ax.legend(frameon=False)
+    return ax

@@ -114,23 +114,35 @@ def observed_rows(system, u, plan, what, progress) -> Iterator[np.ndarray]:
 
 
 class _Whitening(NamedTuple):
-    """States are mean + q @ factor with q of about unit covariance, whose Gram matrix loses no digits."""
+    """States [order] are mean + q @ factor with q of about unit covariance, whose Gram matrix loses no digits."""
 
     mean: np.ndarray
     factor: np.ndarray
+    order: np.ndarray | slice
 
     def coordinates(self, states):
         """Return q transposed, (N, rows): substitution, unlike the inverse of the factor, is backward stable."""
-        return dtrsm(1.0, self.factor, (states - self.mean).T, trans_a=True, overwrite_b=True)
+        deviations = np.subtract(states[:, self.order], self.mean, order="C")
+        return dtrsm(1.0, self.factor, deviations.T, trans_a=True, overwrite_b=True)
 
 
 def _whiten(head, cut) -> _Whitening:
-    """QR of the first rows, on top of a small multiple of the identity that keeps still directions within range."""
-    mean = head.mean(axis=0)
-    deviations = head - mean
+    """QR of the first rows, on top of a small multiple of the identity that keeps still directions within range.
+
+    Units that are all but still in these rows, such as neurons that will only fire later, come last and keep their
+    scale: measured by their present spread, what they do later would be huge and swamp the coordinates after them.
+    """
+    deviations = head - head.mean(axis=0)
+    spread = np.linalg.norm(deviations, axis=0)
     floor = max(cut * np.linalg.norm(deviations), head.shape[1] * EPS * np.linalg.norm(head)) or 1.0
-    factor = np.linalg.qr(np.concatenate([deviations, floor * np.eye(head.shape[1])]), mode="r")
-    return _Whitening(mean, np.asfortranarray(factor / np.sqrt(len(head))))
+    still = spread <= _STILL * spread.max(initial=0.0)
+    order = np.argsort(-spread, kind="stable") if still.any() else slice(None)
+    floors = np.where(still, spread.max(initial=0.0) or 1.0, floor)[order]
+    factor = np.linalg.qr(np.concatenate([deviations[:, order], np.diag(floors)]), mode="r")
+    return _Whitening(head.mean(axis=0)[order], np.asfortranarray(factor / np.sqrt(len(head))), order)
+
+
+_STILL = 1e-3  # of the largest spread of a unit
 
 
 class _Windows:

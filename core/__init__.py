@@ -4,13 +4,14 @@ from penstock import metrics, scaling, weights
 from penstock.adapters import Flow, Map
 from penstock.adaptive import AdaptiveFlow
 from penstock.closed_loop import ClosedLoop, PassThrough
-from penstock.laws import Normal, Signs, Uniform
+from penstock.laws import Gamma, Normal, Signs, Uniform
 from penstock.lure import LureBlock
 from penstock.online import LMS, NLMS, RLS
 from penstock.readout import Readout, ridge
 from penstock.ridge_regression import Ridge
 from penstock.store import load, save
 from penstock.system import System, SystemDefaults, as_system
+from penstock.three_factor import EligibilityLMS
 from penstock.torch_cell import TorchCell
 from penstock.vmath import exp, identity, relu, sigmoid, tanh
 
@@ -20,7 +21,9 @@ __all__ = [
     "RLS",
     "AdaptiveFlow",
     "ClosedLoop",
+    "EligibilityLMS",
     "Flow",
+    "Gamma",
     "LureBlock",
     "Map",
     "Normal",

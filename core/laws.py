@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 
 from penstock.checks import as_finite_float, as_int, as_positive_float
 
-__all__ = ["Law", "Normal", "Signs", "Uniform", "orthonormal_polynomials"]
+__all__ = ["Gamma", "Law", "Normal", "Signs", "Uniform", "orthonormal_polynomials"]
 
 Law = Callable[[np.random.Generator, int | tuple[int, ...]], np.ndarray]
 
@@ -146,6 +147,53 @@ class Signs:
         """Return 1 and ``u / scale`` along axis 0: every other polynomial of two values is one of these."""
         z = np.asarray(u) / self.scale
         return np.stack([np.ones_like(z), z][: max_degree + 1])
+
+
+@dataclass(frozen=True)
+class Gamma:
+    """Draw from the gamma law of the given mean and shape k: positive values of variance mean^2 / k.
+
+    ``p(x) ~ x^(k - 1) exp(-k x / mean)``: shape 1 is the exponential law, a large shape a narrow peak at the mean.
+
+    Parameters
+    ----------
+    mean : float
+        Mean, above 0.
+    shape : float
+        Shape k, above 0; the coefficient of variation is 1 / sqrt(k).
+
+    Examples
+    --------
+    >>> Gamma(20.0, shape=4.0).variance
+    100.0
+    """
+
+    mean: float
+    shape: float
+
+    def __post_init__(self):
+        as_positive_float("mean", self.mean)
+        as_positive_float("shape", self.shape)
+
+    def __call__(self, rng, size):
+        """Return an array of shape `size` drawn with the generator `rng`."""
+        return rng.gamma(self.shape, self.mean / self.shape, size)
+
+    @property
+    def variance(self) -> float:
+        """Variance of the law."""
+        return self.mean**2 / self.shape
+
+    def scaled(self, factor: float) -> "Gamma":
+        """Return the law of `factor` times the variable, `factor > 0`."""
+        return replace(self, mean=as_positive_float("factor", factor) * self.mean)
+
+    def orthonormal_polynomials(self, u, max_degree: int) -> np.ndarray:
+        """Return ``(-1)^d sqrt(d! G(k) / G(d + k)) L_d^(k - 1)`` (Laguerre) of ``k u / mean``, d = 0..max_degree."""
+        z, k = self.shape / self.mean * np.asarray(u, dtype=np.float64), self.shape
+        degrees = np.arange(max_degree + 1).reshape(-1, *[1] * z.ndim)
+        sizes = np.sqrt(scipy.special.beta(degrees + 1.0, k) * (degrees + k))  # d! G(k) / G(d + k)
+        return (-1.0) ** degrees * sizes * scipy.special.eval_genlaguerre(degrees, k - 1.0, z)
 
 
 def orthonormal_polynomials(law: Law, u, max_degree: int) -> np.ndarray:

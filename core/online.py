@@ -48,25 +48,31 @@ class _Online(Parameters):
         FloatingPointError
             If learning diverges: names the row. What was learnt by earlier calls stays.
         """
-        flat = np.asarray(Y).ndim == 1
-        X, Y = self._pairs(X, Y, None)
-        empty = np.flatnonzero(np.isnan(Y).all(axis=0))
-        if empty.size:
-            raise ValueError(f"Y must hold a number in every column, got only NaN in column {empty[0]}")
-        self._learn(X, Y, further=False)
-        self.flat_ = flat
-        return self
+        return self._start(X, Y)
 
     def partial_fit(self, X, Y):
         """Go on learning from further rows, as `fit` on all rows at once would; the first call is a `fit`.
 
         A column of NaN alone is nothing to learn from here, not an error.
         """
+        return self._go_on(X, Y)
+
+    def _start(self, X, Y, *more):
+        flat = np.asarray(Y).ndim == 1
+        X, Y = self._pairs(X, Y, None)
+        empty = np.flatnonzero(np.isnan(Y).all(axis=0))
+        if empty.size:
+            raise ValueError(f"Y must hold a number in every column, got only NaN in column {empty[0]}")
+        self._learn(X, Y, False, *more)
+        self.flat_ = flat
+        return self
+
+    def _go_on(self, X, Y, *more):
         further, flat = hasattr(self, "coef_"), np.asarray(Y).ndim == 1
         X, Y = self._pairs(X, Y, self.coef_.shape if further else None)
         if further:
             self._check_learnt()
-        self._learn(X, Y, further)
+        self._learn(X, Y, further, *more)
         self.flat_ = self.flat_ if further else flat
         return self
 
@@ -125,7 +131,7 @@ class _Online(Parameters):
             raise TypeError(f"fit_intercept must be True or False, got {self.fit_intercept!r}")
         return X, Y
 
-    def _learn(self, X, Y, further):
+    def _learn(self, X, Y, further, *more):
         raise NotImplementedError
 
 
@@ -278,7 +284,7 @@ class LMS(_Online):
 
     def _learn(self, X, Y, further):
         rate = as_positive_float("learning_rate", self.learning_rate)
-        W, c, largest, row = _descend(self, X, Y, rate, False, DIVERGED, further)
+        W, c, largest, row = descend(self, X, Y, rate, limit=DIVERGED, further=further)
         if row >= 0:
             one = np.ones((len(X), int(self.fit_intercept)))
             bound = 2 / np.linalg.norm(np.hstack([X, one]), 2) ** 2 * len(X)
@@ -329,18 +335,22 @@ class NLMS(_Online):
         rate = as_finite_float("learning_rate", self.learning_rate)
         if not 0 < rate < 2:
             raise ValueError(f"learning_rate of NLMS must lie in (0, 2), got {rate}")
-        W, c, _, row = _descend(self, X, Y, rate, True, np.inf, further)
+        W, c, _, row = descend(self, X, Y, rate, normalised=True, further=further)
         if row >= 0:
             raise FloatingPointError(f"NLMS overflowed at row {row}: scale X and Y to order 1")
         self.coef_, self.intercept_ = W, c
 
 
-def _descend(readout, X, Y, rate, normalised, limit, further):
-    """Return weights, intercept and largest targets after all rows, and the row of divergence or -1."""
+def descend(readout, X, Y, rate, *, further, normalised=False, limit=np.inf, credit=None):
+    """Return weights, intercept and largest targets after all rows, and the row of divergence or -1.
+
+    `credit` are the directions of the steps and the sizes of those of the intercept, (T, n) and (T,): X and 1 if None.
+    """
     n, k = X.shape[1], Y.shape[1]
     W, c = (readout.coef_.copy(), readout.intercept_.copy()) if further else (np.zeros((k, n)), np.zeros(k))
     largest = getattr(readout, "largest_", np.zeros(k)).copy() if further else np.zeros(k)
-    row = _follow_gradient(X, Y, W, c, largest, rate, normalised, limit, readout.fit_intercept)
+    steps, of_c = (X, np.ones(len(X))) if credit is None else credit
+    row = _follow_gradient((X, steps, of_c * readout.fit_intercept), Y, (W, c, largest), rate, normalised, limit)
     return W, c, largest, row
 
 
@@ -447,11 +457,12 @@ def _two_rows(p, q, shrink, v0, v1, v, x, x0, x1, z):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _follow_gradient(X, Y, W, c, largest, rate, normalised, limit, with_intercept):
+def _follow_gradient(rows, Y, learnt, rate, normalised, limit):
     """Descend row after row in place; return the row of divergence, or -1."""
+    (X, credit, of_c), (W, c, largest) = rows, learnt
     for t in range(X.shape[0]):
-        x = X[t]
-        size = _dot(x, x) + with_intercept if normalised else 1.0
+        x, direction = X[t], credit[t]
+        size = _dot(x, x) + of_c[t] if normalised else 1.0
         for j in range(len(W)):
             y = Y[t, j]
             if np.isnan(y) or size == 0:
@@ -462,8 +473,8 @@ def _follow_gradient(X, Y, W, c, largest, rate, normalised, limit, with_intercep
             if not (abs(output) <= limit * largest[j] or np.isinf(limit)) or not np.isfinite(step):
                 return t
             for i in range(x.size):
-                W[j, i] += step * x[i]
-            c[j] += step * with_intercept
+                W[j, i] += step * direction[i]
+            c[j] += step * of_c[t]
     return -1
 
 

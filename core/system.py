@@ -9,6 +9,7 @@ import numpy as np
 
 from penstock.checks import as_finite_array, as_inputs, as_int, as_positive_float, as_state
 from penstock.orthogonal import renormalise
+from penstock.recurrent import keep_units, recurrent_matrix, with_recurrent
 from penstock.threads import one_blas_thread
 
 __all__ = ["Around", "System", "SystemDefaults", "as_system", "numerical_jacobian"]
@@ -84,6 +85,8 @@ class SystemDefaults:
     dtype: np.dtype = np.dtype(np.float64)
     start: np.ndarray | None = None  # where an analysis of an autonomous system begins; None to draw a state
     timed: bool = False  # whether the last input is the time since the step before: irregular sampling
+    _no_recurrent_matrix: str = ""  # why W is not the recurrence that `recurrent_matrix` could give
+    _synapse_fields: tuple = ()  # fields that say more of every synapse of W
 
     def step(self, x, u):
         """Return the next state: (n,), (m,) -> (n,)."""
@@ -223,6 +226,44 @@ class SystemDefaults:
         object.__setattr__(system, "start", as_state(x0, self.n_units, None, self.dtype))
         return system
 
+    def recurrent_matrix(self):
+        """Return the weights (N, N) between the observed units, W[i, j] from unit j to unit i: an array or `csr_array`.
+
+        Raises
+        ------
+        TypeError
+            If the system has no one matrix whose entries may be chosen freely; says why.
+        """
+        return recurrent_matrix(self)
+
+    def with_recurrent(self, W):
+        """Return the same system with other recurrent weights W (N, N), dense or sparse.
+
+        Raises
+        ------
+        TypeError
+            If the system has no such matrix; see `recurrent_matrix`.
+        ValueError
+            If W is not finite or of another shape, or if the model refuses it.
+        """
+        return with_recurrent(self, W)
+
+    def keep_units(self, units):
+        """Return a system of some of the units only, in their order: without the others' weights, biases, ….
+
+        Parameters
+        ----------
+        units : array of int, or of bool with shape (N,)
+            The units that stay, at least one, of the N that `recurrent_matrix` has.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the system has no recurrent matrix, or a unit does not exist or is named twice, or if what remains is
+            not a model of its kind (part of an orthogonal matrix is not orthogonal).
+        """
+        return keep_units(self, units)
+
     def lure_blocks(self):
         """Return the layers as `LureBlock`s, from the input up; none if the model has no such form."""
         return ()
@@ -293,6 +334,7 @@ class Around(SystemDefaults):
     """A system around another, `system`, whose sizes, time step and type are those of the inner one."""
 
     system: SystemDefaults
+    _no_recurrent_matrix = "its weights are those of the system inside; change that one and wrap it again"
 
     @property
     def n_units(self):
@@ -376,7 +418,7 @@ class _Given(SystemDefaults):
         self.n_units = as_int("system.n_units", system.n_units)
         self.n_inputs = as_int("system.n_inputs", getattr(system, "n_inputs", 0), minimum=0)
         own = ("observed", "run", "blocks", "jacobian", "jacobians", "input_jacobian", "push", "lure_blocks")
-        for name in (*own, "piecewise_linear"):
+        for name in (*own, "piecewise_linear", "recurrent_matrix", "with_recurrent", "keep_units"):
             if hasattr(system, name):
                 setattr(self, name, getattr(system, name))
         self.dt = as_positive_float("system.dt", getattr(system, "dt", 1.0))

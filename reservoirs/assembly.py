@@ -99,6 +99,8 @@ class Assembly(Weighted):
     dt: float = 0.3
     activation: Callable = tanh
 
+    _no_recurrent_matrix = "modules W and couplings L hold the stability of each other"
+
     def __post_init__(self):
         W, W_in, bias = check_rate_arrays(self.W, self.W_in, self.bias, self.activation)
         sizes = _check_sizes(self.sizes, W.shape[0])

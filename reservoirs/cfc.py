@@ -121,6 +121,8 @@ class CfC(Weighted):
     dt: float = 1.0
     timed: bool = False
 
+    _no_recurrent_matrix = "its states reach the next step through a backbone and several heads"
+
     def __post_init__(self):
         n_heads = N_HEADS[mode_code(self.mode)]
         backbone_code(self.activation)

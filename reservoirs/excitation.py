@@ -218,11 +218,22 @@ class EIReservoir(SystemDefaults):
     @cached_property
     def esn(self):
         """The same network as an `ESN`."""
+        W = self.gain * self.recurrent_matrix()
+        return ESN(W, self.gain * self.W_in, -self.gain * self.threshold, activation=sigmoid)
+
+    def recurrent_matrix(self):
+        """Return A^E - A^I (N, N): an array, or a `csr_array` if both are sparse."""
         excitation, inhibition = self.excitation, self.inhibition
         if not (sp.issparse(excitation) and sp.issparse(inhibition)):
             excitation, inhibition = to_dense(excitation), to_dense(inhibition)
-        W = self.gain * (excitation - inhibition)
-        return ESN(W, self.gain * self.W_in, -self.gain * self.threshold, activation=sigmoid)
+        return excitation - inhibition
+
+    def with_recurrent(self, W):
+        """Return the network with A^E the positive and A^I the negative weights of W; see the System."""
+        W = as_matrix("W", W, (self.n_units, self.n_units), self.dtype)
+        parts = (W.maximum(0), (-W).maximum(0)) if sp.issparse(W) else (np.maximum(W, 0), np.maximum(-W, 0))
+        changed = replace(self, excitation=parts[0], inhibition=parts[1])
+        return changed if self.start is None else changed.starting_at(self.start)
 
     def __repr__(self):
         n_inhibitory, links = int(self.inhibitory.sum()), self.esn.W

@@ -162,6 +162,7 @@ class FixedScale(HiPPO, ESN):
     dt: float = field(default=1.0, kw_only=True)
 
     _reach = np.inf  # the longest delay, in units of theta
+    _no_recurrent_matrix = "theory gives its W; a LinearMemory takes any"
 
     def __post_init__(self):
         theta, dt = as_positive_float("theta", self.theta), as_positive_float("dt", self.dt)

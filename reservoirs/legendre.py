@@ -167,6 +167,8 @@ class LMU(Weighted):
     e_m: np.ndarray | float = 0.0
     bias: np.ndarray | float = 0.0
 
+    _no_recurrent_matrix = "units and memory feed each other through W, W_m, e_h and e_m"
+
     def __post_init__(self):
         dtype, memory = float_type(self.W), self.memory
         if not isinstance(memory, FixedScale):

@@ -181,6 +181,8 @@ class LTC(Liquid):
     solver: Callable = fused
     timed: bool = False
 
+    _synapse_fields = ("E", "sigma", "mu")
+
     def __post_init__(self):
         dtype = float_type(self.W)
         W = _as_conductances("W", self.W, (None, None), dtype)

@@ -110,6 +110,10 @@ class CoRNN(Paired):
         dt = as_positive_float("dt", self.dt)
         set_fields(self, W=W, W_z=W_z, W_in=W_in, bias=bias, gamma=gamma, epsilon=epsilon, dt=dt)
 
+    @property
+    def _no_recurrent_matrix(self):  # type: ignore[override]
+        return "" if self.W_z is None else "positions recur through W and velocities through W_z"
+
     @classmethod
     def random(
         cls,

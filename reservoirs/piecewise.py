@@ -10,6 +10,7 @@ from numba import njit
 from penstock.checks import as_int, as_matrix, as_vector, float_type
 from penstock.lure import LureBlock
 from penstock.matvec import add_matvec, affine, kernel_form, matmul_rows
+from penstock.recurrent import as_units, keep_units
 from penstock.reservoirs.esn import close_loop, describe_matrix, run_batch, set_fields, to_dense
 from penstock.system import SystemDefaults
 from penstock.vmath import all_finite, relu
@@ -115,6 +116,15 @@ class PLRNN(_PiecewiseLinear):
             raise ValueError(f"n_linear must be at most n_units={n_units}, got {self.n_linear}")
         h, W_in = as_vector("h", self.h, n_units, dtype), _as_input_weights(self.W_in, n_units, dtype)
         set_fields(self, A=_as_linear_part(self.A, n_units, dtype), W=W, h=h, W_in=W_in)
+
+    @property
+    def _no_recurrent_matrix(self):  # type: ignore[override]
+        return "" if self.A.ndim == 1 else "units recur through A and W, unless A is a diagonal, shape (N,)"
+
+    def keep_units(self, units):
+        """Return a network of some of the units; see the System. The linear ones among them stay linear."""
+        units = as_units("units", units, self.n_units)
+        return keep_units(self, units, n_linear=int((units < self.n_linear).sum()))
 
     def __repr__(self):
         return (

@@ -359,6 +359,8 @@ class EuSN(_Residual):
     gamma: float = 0.001
     bias: np.ndarray | float = 0.0
 
+    _no_recurrent_matrix = "what recurs is W - W^T - gamma I, whose entries cannot be chosen one by one"
+
     def __post_init__(self):
         W, W_in, bias = check_rate_arrays(self.W, self.W_in, self.bias, tanh)
         eps, gamma = as_finite_float("eps", self.eps), as_non_negative_float("gamma", self.gamma)

@@ -55,6 +55,8 @@ class Stack(SystemDefaults):
     concat: bool = True
     feed_input: bool = False
 
+    _no_recurrent_matrix = "every layer has its own; change a layer and stack again"
+
     def __post_init__(self):
         layers = tuple(self.layers)
         if not layers:

@@ -11,6 +11,7 @@ from penstock.spiking.canonical import (
     vogels_abbott_cuba,
     vogels_abbott_edges,
 )
+from penstock.spiking.columns import GridPositions, grid_positions, heterogeneous_liquid, maass_column
 from penstock.spiking.connectors import (
     Edges,
     all_to_all,
@@ -25,6 +26,20 @@ from penstock.spiking.connectors import (
     probability,
     small_world,
 )
+from penstock.spiking.decoders import FilteredSpikes
+from penstock.spiking.encoders import (
+    CurrentInjection,
+    Latency,
+    PoissonRates,
+    PopulationRates,
+    SpikesIn,
+    StepForward,
+)
+from penstock.spiking.event_izhikevich import EventIzhikevich
+from penstock.spiking.event_lif import EventLIF
+from penstock.spiking.event_networks import event_driven
+from penstock.spiking.force import ForceNetwork, ForceSystem, Theta
+from penstock.spiking.force_results import FreeRun, SpikingForce
 from penstock.spiking.inputs import (
     ArrayCurrent,
     OUCurrent,
@@ -34,10 +49,22 @@ from penstock.spiking.inputs import (
     SpikeSource,
     StepCurrent,
 )
+from penstock.spiking.l2mu import L2MU
+from penstock.spiking.liquid import Liquid
 from penstock.spiking.mean_field import MeanField, lif_rate, mean_field_rates, siegert_cv, siegert_rate
 from penstock.spiking.microcircuit import potjans_diesmann
 from penstock.spiking.network import Group, Network, Projection
 from penstock.spiking.neurons import ALIF, LIF, AdEx, Izhikevich, Izhikevich2007
+from penstock.spiking.nir import from_nir, to_nir
+from penstock.spiking.plasticity import (
+    InhibitorySTDP,
+    LocalLearning,
+    PairSTDP,
+    SynapticScaling,
+    ThreeFactor,
+    ThresholdHomeostasis,
+    TripletSTDP,
+)
 from penstock.spiking.population_statistics import (
     PowerSpectrum,
     StatisticsComparison,
@@ -57,7 +84,20 @@ from penstock.spiking.presets import (
     Trace,
 )
 from penstock.spiking.recording import Rate, Recording, States
-from penstock.spiking.synapses import Alpha, Delta, DoubleExponential, Exponential, Pulse, TsodyksMarkram
+from penstock.spiking.surrogates import (
+    atan_slope,
+    delay_kernel,
+    fast_sigmoid_slope,
+    multi_gaussian_slope,
+    rectangular_slope,
+    rectified_potential,
+    sigmoid_slope,
+    soft_reset,
+    threshold_robust_slopes,
+    threshold_robust_spikes,
+    triangular_slope,
+)
+from penstock.spiking.synapses import Alpha, Delta, DoubleExponential, Exponential, Modulation, Pulse, TsodyksMarkram
 from penstock.spiking.train_distances import (
     van_rossum_distance,
     van_rossum_distances,
@@ -74,6 +114,7 @@ __all__ = [
     "IZHIKEVICH_2003",
     "IZHIKEVICH_2004",
     "IZHIKEVICH_2007",
+    "L2MU",
     "LIF",
     "AdEx",
     "Alpha",
@@ -81,20 +122,36 @@ __all__ = [
     "BrianComparison",
     "BrianNetwork",
     "BrunelRates",
+    "CurrentInjection",
     "Delta",
     "DoubleExponential",
     "Edges",
+    "EventIzhikevich",
+    "EventLIF",
     "Exponential",
+    "FilteredSpikes",
     "FiringPattern",
     "FirstDifference",
+    "ForceNetwork",
+    "ForceSystem",
+    "FreeRun",
+    "GridPositions",
     "Group",
+    "InhibitorySTDP",
     "Izhikevich",
     "Izhikevich2007",
+    "Latency",
+    "Liquid",
+    "LocalLearning",
     "MeanField",
+    "Modulation",
     "Network",
     "OUCurrent",
+    "PairSTDP",
     "PoissonGroup",
     "PoissonInput",
+    "PoissonRates",
+    "PopulationRates",
     "PowerSpectrum",
     "Presets",
     "Projection",
@@ -104,12 +161,21 @@ __all__ = [
     "Recording",
     "SpikeSource",
     "SpikeTrains",
+    "SpikesIn",
+    "SpikingForce",
     "States",
     "StatisticsComparison",
     "StepCurrent",
+    "StepForward",
+    "SynapticScaling",
+    "Theta",
+    "ThreeFactor",
+    "ThresholdHomeostasis",
     "Trace",
+    "TripletSTDP",
     "TsodyksMarkram",
     "all_to_all",
+    "atan_slope",
     "brunel",
     "brunel_rates",
     "compare_statistics",
@@ -117,8 +183,11 @@ __all__ = [
     "count_correlation",
     "cv",
     "cv2",
+    "delay_kernel",
     "distance_dependent",
+    "event_driven",
     "fano_factor",
+    "fast_sigmoid_slope",
     "firing_rates",
     "fixed_in_degree",
     "fixed_out_degree",
@@ -126,21 +195,34 @@ __all__ = [
     "from_edges",
     "from_graph",
     "from_matrix",
+    "from_nir",
+    "grid_positions",
+    "heterogeneous_liquid",
     "isi",
     "izhikevich_2003",
     "lif_rate",
     "lv",
     "lvr",
+    "maass_column",
     "mean_field_rates",
+    "multi_gaussian_slope",
     "one_to_one",
     "potjans_diesmann",
     "power_spectrum",
     "probability",
+    "rectangular_slope",
+    "rectified_potential",
     "siegert_cv",
     "siegert_rate",
+    "sigmoid_slope",
     "small_world",
+    "soft_reset",
     "synchrony",
+    "threshold_robust_slopes",
+    "threshold_robust_spikes",
     "to_brian2",
+    "to_nir",
+    "triangular_slope",
     "van_rossum_distance",
     "van_rossum_distances",
     "victor_purpura_distance",

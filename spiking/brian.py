@@ -3,7 +3,7 @@
 import copy
 import warnings
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
@@ -55,7 +55,7 @@ class FirstDifference(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class BrianComparison:
-    """Tell whether penstock and Brian2 produced the same spikes.
+    """Tell whether penstock and Brian2 produced the same spikes, and learned the same weights.
 
     Parameters
     ----------
@@ -67,6 +67,9 @@ class BrianComparison:
         The earliest spike of one side alone.
     n_equal : int
         Number of spikes before that, the same on both sides.
+    weight_difference : float or None
+        The largest difference between the two sides of a weight at the end, in its unit, over all projections with
+        plasticity or scaling; None if there are none.
     """
 
     duration: float
@@ -74,6 +77,7 @@ class BrianComparison:
     n_spikes_brian2: int
     first_difference: FirstDifference | None
     n_equal: int
+    weight_difference: float | None = None
 
     @property
     def equal(self) -> bool:
@@ -81,24 +85,27 @@ class BrianComparison:
         return self.first_difference is None
 
     def __repr__(self):
+        learned = self.weight_difference
+        weights = "" if learned is None else f"; learned weights differ by at most {learned:.1e}"
         if self.first_difference is None:
-            return f"BrianComparison(equal: {self.n_spikes} spikes in {self.duration:g} ms)"
+            return f"BrianComparison(equal: {self.n_spikes} spikes in {self.duration:g} ms{weights})"
         d = self.first_difference
         return (
             f"BrianComparison(different after {self.n_equal} equal spikes: at {d.time:g} ms (step {d.step}) "
             f"unit {d.unit} of {d.population!r} spikes in {d.side} only; "
-            f"{self.n_spikes} spikes in penstock, {self.n_spikes_brian2} in Brian2, in {self.duration:g} ms)"
+            f"{self.n_spikes} spikes in penstock, {self.n_spikes_brian2} in Brian2, in {self.duration:g} ms{weights})"
         )
 
 
 def to_brian2(net, duration: float | None = None) -> BrianNetwork:
     """Return the same network in Brian2, in its initial state.
 
-    Neurons, synapses, delays, weights and initial states are carried over; random inputs and noise are drawn from the
-    streams of `net` and replayed. Variables are plain numbers in ms, mV, pA, nS and pF. Where Brian2 has the
-    integrator its own is used (``exact``, ``exponential_euler``, ``euler``), elsewhere statements that run each step.
-    ``timing="nest"`` becomes refractory periods longer by dt and thresholds ``>=``; spikes are then labelled one step
-    earlier than here.
+    Neurons, synapses, delays, weights, rules of plasticity and initial states are carried over; random inputs and noise
+    are drawn from the streams of `net` and replayed. Variables are plain numbers in ms, mV, pA, nS and pF. Where Brian2
+    has the integrator its own is used (``exact``, ``exponential_euler``, ``euler``), elsewhere statements that run each
+    step. ``timing="nest"`` becomes refractory periods longer by dt and thresholds ``>=``; spikes are then labelled one
+    step earlier than here. Traces of pairs and triplets are driven by events; eligibilities, local learning and
+    regulation are statements that run each step.
 
     Parameters
     ----------
@@ -143,6 +150,8 @@ def to_brian2(net, duration: float | None = None) -> BrianNetwork:
 def compare_with_brian2(net, duration: float, progress: bool = True) -> BrianComparison:
     """Run the network here and in Brian2 from its initial state; report the first spike that differs, if any does.
 
+    Of plastic projections the learned weights are compared too.
+
     Brian2 runs on its numpy target, without a compiler. Neither `net` nor Brian2's preferences, clock and random
     numbers are changed.
 
@@ -183,9 +192,10 @@ def compare_with_brian2(net, duration: float, progress: bool = True) -> BrianCom
     steps = _steps(net, duration)
     check(net, steps)
     with _quiet(), _numpy_target(_import_brian2()):
-        theirs = _run_brian2(to_brian2(net, duration), net, duration, progress)
-    ours = _run_copy(net, duration, progress)
-    return _compare(ours, theirs, net, steps)
+        built = to_brian2(net, duration)
+        theirs = _run_brian2(built, net, duration, progress)
+    ours, twin = _run_copy(net, duration, progress)
+    return replace(_compare(ours, theirs, net, steps), weight_difference=_weight_difference(twin, built))
 
 
 def _steps(net, duration):
@@ -196,7 +206,7 @@ def _steps(net, duration):
 
 # ------------------------------------------------------------------------------------------------- two runs
 def _run_copy(net, duration, progress):
-    """Return steps and numbers of all spikes of a copy of the network, counted through all populations."""
+    """Return steps and numbers of all spikes of a copy of the network, counted through all populations; and it."""
     twin = copy.deepcopy(net)
     twin.reset()
     twin.recorders = []
@@ -204,9 +214,10 @@ def _run_copy(net, duration, progress):
         twin.record(group, "spikes")
     spikes = twin.run(duration, progress=progress).spikes
     shift = twin.timing == "nest"
-    return [
+    counted = [
         (np.rint(spikes[p.name].times / twin.dt).astype(np.int64) - shift, spikes[p.name].ids) for p in twin.populations
     ]
+    return counted, twin
 
 
 def _run_brian2(built, net, duration, progress):
@@ -222,6 +233,21 @@ def _run_brian2(built, net, duration, progress):
         built.network.run(duration * brian2.ms, namespace={}, **options)
     monitors = [built.spikes[p.name] for p in net.populations]
     return [(np.rint(np.asarray(m.t / brian2.ms) / net.dt).astype(np.int64), np.asarray(m.i)) for m in monitors]
+
+
+def _weight_difference(net, built):
+    """Return the largest difference of the weights that are learned, None if none are."""
+    largest = [
+        np.abs(projection.weights - _within(projection.plasticity, np.asarray(synapses.weight[:]))).max()
+        for projection, synapses in zip(net.projections, built.synapses, strict=True)
+        if synapses is not None and (projection.plasticity is not None or projection.scaling is not None)
+    ]
+    return float(max(largest)) if largest else None
+
+
+def _within(rule, weights):
+    """Return weights within the bounds of a rule: in Brian2 those of three factors are held there at events only."""
+    return weights if rule is None else np.clip(weights, rule.w_min, rule.w_max)
 
 
 def _compare(ours, theirs, net, steps):

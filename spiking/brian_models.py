@@ -40,7 +40,10 @@ def model_of(neurons, receptors, dt, *, inclusive, driven) -> Model:
     `receptors` is a list of (name of g, synapse); `driven` adds a current `I_stim` (pA) to be set in every step.
     """
     kind = type(neurons).__name__
-    receptors = [(name, synapse) for name, synapse in receptors if synapse.n_states]
+    modulators = [(name, synapse) for name, synapse in receptors if not getattr(synapse, "acts", True)]
+    receptors = [
+        (name, synapse) for name, synapse in receptors if synapse.n_states and (name, synapse) not in modulators
+    ]
     build = {
         "LIF": _leaky,
         "ALIF": _leaky,
@@ -51,6 +54,10 @@ def model_of(neurons, receptors, dt, *, inclusive, driven) -> Model:
     if kind not in build:
         raise ValueError(f"{kind} neurons cannot be carried over to Brian2; {', '.join(build)} can")
     model = build[kind](neurons, receptors, dt, "I_e" + (f" + {_DRIVE}" if driven else ""))
+    if getattr(neurons, "integrator", None) == "euler" and kind in ("LIF", "ALIF"):
+        _synapse_equations(model, modulators)
+    else:
+        _synapse_statements(model, modulators, dt)
     if inclusive:
         model.threshold = model.threshold.replace(">", ">=")
     if driven:
@@ -119,7 +126,7 @@ def _time_constants(synapse):
     kind = type(synapse).__name__
     if kind == "Pulse":
         return None
-    if kind in ("Exponential", "Alpha"):
+    if kind in ("Exponential", "Alpha", "Modulation"):
         return synapse.tau, synapse.tau
     if kind == "DoubleExponential":
         return synapse.tau_rise, synapse.tau_decay

@@ -4,13 +4,14 @@ import copy
 
 import numpy as np
 
+from penstock.spiking.brian_learning import NAMES, learning_of
 from penstock.spiking.brian_models import gain_of, model_of
 
 __all__: list[str] = []
 
 # names with a meaning of their own, in Brian2 or in the equations and statements made here
 _TAKEN = set("I_now I_stim N b_now drive dt g_all gain hold i j last lastspike left noise not_refractory spent".split())
-_TAKEN |= set("step t t_in_timesteps tau_fac tau_rec u_inf use v_inf v_mid v_new w_new weight xi".split())
+_TAKEN |= set("step t t_in_timesteps tau_fac tau_rec u_inf use v_inf v_mid v_new w_new xi".split()) | NAMES
 _LONG_AGO = -1e15  # ms, the last spike of a synapse that has not seen any
 _SHORTEST = 1e-280  # ms, in place of a time constant of 0
 
@@ -68,6 +69,8 @@ class Builder:
             driven=bool(self._currents(population)),
         )
         self._check_names(population, model)
+        if population.homeostasis is not None:
+            _drift(model, population.homeostasis, self.net.dt)
         if population.noisy:
             model.statements.append("v += noise_step*noise(t, i)" if population.n > 1 else "v += noise_step*noise(t)")
         held = np.rint(np.asarray(population.model.t_ref) / self.net.dt)
@@ -125,30 +128,33 @@ class Builder:
             self.synapses.append(None)
             return
         pre, post, weights, delays = projection.edges()
-        namespace = {"gain": gain_of(projection.synapse)}
-        equations, code, values = (
-            "weight : 1 (constant)",
-            f"{projection.state_name}_post += gain*weight",
-            {"weight": weights},
-        )
+        values = {"weight": weights}
+        equations, code = [], f"{projection.state_name}_post += gain*weight"
         if projection.short_term is not None:
             equations, code, values = _short_term(projection, values, self.net.dt)
+        learning = learning_of(projection, code, self.net.dt)
+        learns = projection.plasticity is not None or projection.scaling is not None
         same = np.ptp(delays) == 0
         synapses = self.brian2.Synapses(
             self.groups[projection.pre.name],
             self.groups[projection.post.name],
-            equations,
-            on_pre=code,
-            namespace=namespace,
+            "\n".join(["weight : 1" if learns else "weight : 1 (constant)", *equations, *learning.equations]),
+            on_pre={name: pathway.code for name, pathway in learning.on_pre.items()},
+            on_post={name: pathway.code for name, pathway in learning.on_post.items()},
+            namespace={"gain": gain_of(projection.synapse)} | learning.constants,
             clock=self.clock,
-            delay=delays[0] * self.brian2.ms if same else None,
+            delay={name: delays[0] * self.brian2.ms for name in learning.delayed} if same else None,
         )
         synapses.connect(i=pre + projection.pre.start, j=post + projection.post.start)
         for name, value in values.items():
             setattr(synapses, name, value)
-        if not same:
-            synapses.pre.delay = delays * self.brian2.ms
-        synapses.pre.order = index  # as here: sums of several projections are rounded in one order
+        for name, pathway in (learning.on_pre | learning.on_post).items():
+            if pathway.delayed and not same:
+                getattr(synapses, name).delay = delays * self.brian2.ms
+            # as here: sums of several projections are rounded in one order
+            getattr(synapses, name).order = index if pathway.order is None else pathway.order
+        for statement, slot, order in learning.statements:
+            synapses.run_regularly(statement, when=slot, order=order, clock=self.clock)
         self.synapses.append(synapses)
 
     def kick(self):
@@ -190,18 +196,28 @@ def _call(name, namespace):
     return f"{name}(t, i)" if namespace[name].values.ndim == 2 else f"{name}(t)"
 
 
+def _drift(model, rule, dt):
+    """Let thresholds drift, and rise with each spike."""
+    model.declare("shift")
+    model.constants |= {"shift_rise": rule.eta, "shift_drift": rule.eta * rule.target_rate * dt / 1000.0}
+    model.threshold = model.threshold.replace("V_th", "V_th + shift")
+    model.statements.append("shift -= shift_drift")
+    model.reset += "\nshift += shift_rise"
+
+
 def _short_term(projection, values, dt):
     """Return equations, statements and values of Tsodyks-Markram synapses, driven by events."""
     U, rec, fac = projection.short_term[:3]
     values = values | {"use": U, "tau_rec": np.maximum(dt / rec, _SHORTEST), "tau_fac": np.maximum(dt / fac, _SHORTEST)}
-    equations = [f"{name} : 1 (constant)" for name in values] + ["left : 1", "spent : 1", "last : 1"]
+    equations = [f"{name} : 1 (constant)" for name in values if name != "weight"]
+    equations += ["left : 1", "spent : 1", "last : 1"]
     code = [
         "left = 1 + (left - left*spent - 1)*exp(-(t/ms - last)/tau_rec)",
         "spent = use + spent*(1 - use)*exp(-(t/ms - last)/tau_fac)",
         "last = t/ms",
         f"{projection.state_name}_post += gain*weight*spent*left",
     ]
-    return "\n".join(equations), "\n".join(code), values | {"last": _LONG_AGO}
+    return equations, "\n".join(code), values | {"last": _LONG_AGO}
 
 
 # -------------------------------------------------------------------------------------------------- checks

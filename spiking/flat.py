@@ -10,6 +10,7 @@ import numpy as np
 
 from penstock.spiking import kernels as K
 from penstock.spiking.clock import steps_of_each
+from penstock.spiking.plasticity import modulation_of
 
 __all__ = ["Flat", "flatten"]
 
@@ -23,7 +24,7 @@ class Flat(NamedTuple):
     receptors: np.ndarray
     projections: np.ndarray
     neurons: tuple  # state, ready, hold, coef
-    synapses: tuple  # gains, pointers, targets, weights, delays, short_term
+    synapses: tuple  # gains, pointers, targets, weights, delays, short_term, and what plasticity needs
     history: tuple  # ring of spiking neurons by step, their numbers by population
 
 
@@ -33,6 +34,7 @@ def flatten(populations, projections, *, dt: float, nest: bool, step: int, old: 
     tables = _lay_out_populations(populations, dt, nest, 6 * n_resources)
     state = tables[2][0]
     rows, synapses = _lay_out_projections(projections, populations, state[state.size - 6 * n_resources :])
+    synapses += (_lay_out_rules(projections, populations, rows, dt),)
     n_slots = 1 + max([int(p.delay_steps[0]) for p in projections if p.delay_steps.size], default=0)
     n_neurons = sum(p.n for p in populations)
     history = np.zeros((n_slots, n_neurons), np.uint32), np.zeros((n_slots, len(populations)), np.int64)
@@ -52,7 +54,7 @@ def _carry(old, new, step):
 def _lay_out_populations(populations, dt, nest, n_more):
     """Lay out the states, with room for `n_more` numbers behind them."""
     table = np.zeros((len(populations), K.POPULATION_COLUMNS), np.int64)
-    table[:, [K.Z, K.THETA, K.CURRENT, K.NOISE, K.EVENTS]] = -1
+    table[:, [K.Z, K.THETA, K.CURRENT, K.NOISE, K.EVENTS, K.SHIFT]] = -1
     size = sum(_padded(a.size) for p in populations for a in p.states.values())
     state, coef = np.zeros(size + n_more), []
     receptors: list[np.ndarray] = []
@@ -113,10 +115,22 @@ def _describe(row, p, where, dt, nest):
     row[K.INCLUSIVE] = nest if model.inclusive is None else model.inclusive
     row[K.SLOPE] = "theta" in where or kind == K.IZHIKEVICH_2007
     coef = model.coefficients(dt, conductance)
+    if p.homeostasis is not None:
+        row[K.SHIFT] = where["shift"]
+        coef = _with_shift(coef, p, dt)
     row[K.PER_NEURON] = coef.ndim == 2
     rows = coef.reshape(len(coef), -1)
     plain = row[K.KIND] in (K.LIF_EXACT, K.LIF_CONDUCTANCE) and row[K.THETA] < 0
     return _in_tiles(rows), plain and bool((rows[3:6] == rows[3:6, :1]).all())
+
+
+def _with_shift(coef, p, dt):
+    """Return the rows of neurons whose thresholds move: 13 V_th, 14 drift of a step, 15 rise at a spike."""
+    rows = np.zeros((16, p.n))
+    rows[: len(coef)] = coef.reshape(len(coef), -1)
+    rows[13], rows[15] = rows[0], p.homeostasis.eta
+    rows[14] = p.homeostasis.eta * p.homeostasis.target_rate * dt / 1000.0
+    return rows
 
 
 def _in_tiles(rows):
@@ -136,7 +150,8 @@ def _describe_receptor(receptor, p, kind, where, dt):
     line[K.X] = where.get(f"{receptor.name}_x", -1)
     line[K.IS_CONDUCTANCE] = synapse.reversal is not None
     d_x, d_g, k = synapse.decay(dt, euler=kind == K.LIF_EULER)
-    c_x, c_g = synapse.effect(dt, *p.model.membrane) if kind == K.LIF_EXACT else (0.0, 1.0)
+    frozen = 0.0, float(getattr(synapse, "acts", True))  # currents held over the step; modulators are none
+    c_x, c_g = synapse.effect(dt, *p.model.membrane) if kind == K.LIF_EXACT else frozen
     line[K.EFFECT_PER_NEURON] = np.ndim(c_x) > 0 or np.ndim(c_g) > 0
     n = p.n if line[K.EFFECT_PER_NEURON] else 1
     effects = [np.broadcast_to(np.asarray(c, np.float64), n) for c in (c_g, c_x)]
@@ -167,6 +182,7 @@ def _lay_out_projections(projections, populations, resources):
         row[K.ONE_WEIGHT] = p.given_weights.size == 1 and p.targets.size != 1
         row[K.CONTIGUOUS], row[K.SINCE] = _contiguous(p), p.since
         row[K.SHORT_TERM] = at["short_term"] if p.short_term is not None else -1
+        row[K.PLASTIC], row[K.N_SYNAPSES] = -1, p.targets.size
         p.pointers = _move(p.pointers, pointers, at, "pointers")
         p.targets = _move(p.targets, targets, at, "targets")
         p.given_weights = _move(p.given_weights, weights, at, "weights")
@@ -193,7 +209,61 @@ def _contiguous(p) -> int:
     apart[first[1:] - 1] = True
     if not apart.all():
         return 0
-    return K.TO_ALL if p.targets.size == sizes.size * len(p.post) else K.TO_RANGE
+    return K.TO_ALL if p.plasticity is None and p.targets.size == sizes.size * len(p.post) else K.TO_RANGE
+
+
+def _lay_out_rules(projections, populations, rows, dt):
+    """Lay out the rules that change weights, and what synapses remember for them."""
+    plastic = [p for p in projections if p.plasticity is not None]
+    remembered = [a for p in plastic for a in p.learning.arrays[:4]] + [p.counts for p in projections if p.scaling]
+    learned = np.empty(sum(a.size for a in remembered))
+    links = tuple(
+        np.empty(sum(getattr(p.learning, name).size for p in plastic), np.uint32)
+        for name in ("pointers", "synapses", "traces")
+    )
+    at = dict.fromkeys(("learned", "pointers", "synapses", "traces"), 0)
+    rules, numbers = [], []
+    for q, p in enumerate(projections):
+        given = [rule for rule in (p.plasticity, p.scaling) if rule is not None]
+        for rule in given:
+            line = np.zeros(K.RULE_COLUMNS, np.int64)
+            line[K.RULE], line[K.OF] = rule.kind, q
+            line[K.TARGET], line[K.TARGET_FROM] = populations.index(p.post.population), p.post.start
+            line[K.INTERVAL] = rule.interval(dt)
+            modulation = modulation_of(p)
+            if rule is p.scaling:
+                line[K.PER_TARGET] = at["learned"]
+                p.counts = _move(p.counts, learned, at, "learned")
+            else:
+                rows[q, K.PLASTIC] = len(rules)
+                line[K.FIRST_LEARNS], line[K.DENDRITIC], line[K.NEAREST] = rule.acts_first, rule.dendritic, rule.nearest
+                line[K.LINKS], line[K.LINKED] = at["pointers"], at["synapses"]
+                if modulation is not None:
+                    line[K.FACTOR] = p.post.population.place[rule.factor] + p.post.start
+                _move_learning(p.learning, line, learned, links, at)
+            rules.append(line)
+            numbers.append(_numbers(rule, rule.numbers(dt, modulation)))
+    longest = max([int(np.diff(p.pointers.astype(np.int64)).max(initial=0)) for p in plastic], default=0)
+    table = np.array(rules, np.int64).reshape(-1, K.RULE_COLUMNS)
+    return table, np.array(numbers, np.float64).reshape(-1, K.RULE_NUMBERS), learned, links, np.empty(longest)
+
+
+def _numbers(rule, values):
+    """Return the numbers of a rule as a row."""
+    line = np.zeros(K.RULE_NUMBERS)
+    line[list(values)] = list(values.values())
+    line[[K.W_MIN, K.W_MAX]] = getattr(rule, "w_min", -np.inf), getattr(rule, "w_max", np.inf)
+    return line
+
+
+def _move_learning(learning, line, learned, links, at):
+    columns = {"pre": K.PRE_TRACES, "post": K.POST_TRACES, "per_target": K.PER_TARGET, "eligibility": K.ELIGIBILITY}
+    for name, column in columns.items():
+        values = getattr(learning, name)
+        line[column] = at["learned"]
+        setattr(learning, name, _move(values.ravel(), learned, at, "learned").reshape(values.shape))
+    for name, into in zip(("pointers", "synapses", "traces"), links, strict=True):
+        setattr(learning, name, _move(getattr(learning, name), into, at, name))
 
 
 def _move(values, into, at, name):

@@ -31,6 +31,7 @@ class Population:
     ready: np.ndarray = field(init=False)  # the first step in which each unit's potential moves again
     place: dict[str, int] = field(default_factory=dict)  # of each state in the flat array
     first: int = 0  # number of its first unit among all units
+    homeostasis: Any = None  # ThresholdHomeostasis
 
     def __post_init__(self):
         self.ready = np.zeros(self.n)

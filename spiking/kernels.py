@@ -16,13 +16,19 @@ __all__: list[str] = []
 
 # one row per population
 (KIND, SIZE, FIRST, V, Z, THETA, COEF, PER_NEURON, RECEPTOR_0, RECEPTOR_1, CONDUCTANCE) = range(11)
-(CURRENT, CURRENT_WIDTH, NOISE, INCLUSIVE, SLOPE, LOGGED, EVENTS, PAIR, POPULATION_COLUMNS) = range(11, 20)
+(CURRENT, CURRENT_WIDTH, NOISE, INCLUSIVE, SLOPE, LOGGED, EVENTS, PAIR, SHIFT, POPULATION_COLUMNS) = range(11, 21)
 # one row per receptor; its numbers in `coef`: d_x, d_g (the parts lost in a step), k, reversal, then c_g and c_x (one
 # each, or one per neuron)
 STAGES, G, X, IS_CONDUCTANCE, NUMBERS, EFFECT_PER_NEURON, RECEPTOR_COLUMNS = range(7)
 # one row per projection
 (PRE, PRE_FROM, PRE_SIZE, POST_AT, POST_SIZE, POST_READY, POINTERS, SYNAPSES, WEIGHTS, ONE_WEIGHT) = range(10)
-(DELAYS, N_DELAYS, SHORT_TERM, CONTIGUOUS, SINCE, PROJECTION_COLUMNS) = range(10, 16)
+(DELAYS, N_DELAYS, SHORT_TERM, CONTIGUOUS, SINCE, PLASTIC, N_SYNAPSES, PROJECTION_COLUMNS) = range(10, 18)
+# one row per rule for the weights of a projection, and one of its numbers: six for the spikes of sources, six for those
+# of targets, then the others; a trace is a triple (step of the last change, fast, slow)
+(RULE, OF, FIRST_LEARNS, DENDRITIC, NEAREST, PRE_TRACES, POST_TRACES, PER_TARGET) = range(8)
+(ELIGIBILITY, LINKS, LINKED, TARGET, TARGET_FROM, FACTOR, INTERVAL, RULE_COLUMNS) = range(8, 16)
+(AMOUNT, AMOUNT_3, MU, OFFSET, RATE, SLOW, SIDE) = range(7)
+(W_MIN, W_MAX, GAIN, RATE_C, KEPT, WIDTH, RULE_NUMBERS) = range(2 * SIDE, 2 * SIDE + 7)
 # one row per drive that kicks synaptic states or potentials, per recorder of states, per recorder of rates
 KICK_AT, KICK_SIZE, KICK_READY, KICK_TABLE, KICK_COLUMNS = range(5)
 STATE_AT, UNITS, N_UNITS, EVERY, ROWS_AT, RECORDER_COLUMNS = range(6)
@@ -33,6 +39,8 @@ LIF_EXACT, LIF_CONDUCTANCE, LIF_EULER = 0, 1, 2
 ADEX_EULER, ADEX_EXPONENTIAL = 5, 6
 IZHIKEVICH_EULER, IZHIKEVICH_FIG1, IZHIKEVICH_HALF, IZHIKEVICH_2007 = 7, 8, 9, 10
 
+STDP, THREE_FACTOR, LOCAL, SCALING = range(4)  # kinds of rules
+
 TO_RANGE, TO_ALL = 1, 2  # contiguous projections: each source reaches one range of targets, or all of them
 
 FINISHED, LOG_FULL, DIVERGED = 0, 1, 2  # how a call of `advance` ends
@@ -42,10 +50,12 @@ N_ROWS = 17  # of parameters that every population has
 BLOCK = 64  # neurons tested together against their thresholds
 
 
-_kernel = njit(cache=True, nogil=True, error_model="numpy")
+_FLAGS = {"cache": True, "nogil": True, "error_model": "numpy"}
+# called by `advance` alone: without the ways in from Python and C everything compiles a fifth faster
+_kernel = njit(**_FLAGS, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-@_kernel
+@njit(**_FLAGS)
 def advance(clock, populations, receptors, projections, drives, recorders, neurons, synapses, history, log, ends):
     """Advance the network through steps t_from to t_to of a chunk that begins at step k_start; return how it ended.
 
@@ -55,7 +65,8 @@ def advance(clock, populations, receptors, projections, drives, recorders, neuro
     kicks, table, event_pointers, event_ids = drives
     state_recorders, recorded_units, rows, rate_recorders, counts = recorders
     state, ready, hold, coef = neurons
-    gains, pointers, targets, weights, delays, short_term = synapses
+    gains, pointers, targets, weights, delays, short_term, plastic = synapses
+    rules, numbers, learned, _, _ = plastic
     ring, spiked = history
     log_ids, log_steps = log
     n_slots = ring.shape[0]
@@ -67,6 +78,9 @@ def advance(clock, populations, receptors, projections, drives, recorders, neuro
         slot = k % n_slots
         if ends[1] + ring.shape[1] > log_ids.size:
             return LOG_FULL
+        for r in range(rules.shape[0]):
+            if rules[r, RULE] == THREE_FACTOR:
+                _accumulate(k, rules[r], numbers[r], projections[rules[r, OF], POST_SIZE], state, learned)
         for p in range(populations.shape[0]):
             row = populations[p]
             ids = ring[slot, row[FIRST] : row[FIRST] + row[SIZE]]
@@ -85,10 +99,17 @@ def advance(clock, populations, receptors, projections, drives, recorders, neuro
         for q in range(projections.shape[0]):
             _deliver(
                 k, projections[q], gains[q], state, ready, pointers, targets, weights, delays, short_term, ring, spiked,
-                populations,
+                populations, plastic,
             )  # fmt: skip
         for q in range(kicks.shape[0]):
             _kick(k, kicks[q], table[kicks[q, KICK_TABLE] + t * kicks[q, KICK_SIZE] :], state, ready)
+        for r in range(rules.shape[0]):
+            if rules[r, RULE] == LOCAL:
+                row = populations[rules[r, TARGET]]
+                _learn_locally(
+                    k, rules[r], numbers[r], projections[rules[r, OF]], row, state, coef, learned, pointers, targets,
+                    weights,
+                )  # fmt: skip
         for p in range(populations.shape[0]):
             row = populations[p]
             ids = ring[slot, row[FIRST] : row[FIRST] + row[SIZE]]
@@ -106,6 +127,12 @@ def advance(clock, populations, receptors, projections, drives, recorders, neuro
                     log_ids[ends[1]] = row[FIRST] + ids[s]
                     log_steps[ends[1]] = k
                     ends[1] += 1
+        for r in range(rules.shape[0]):
+            if rules[r, RULE] != LOCAL:
+                _learn_from_spikes(
+                    k, r, projections[rules[r, OF]], pointers, targets, weights, delays, ring, spiked, populations,
+                    plastic,
+                )  # fmt: skip
         for q in range(state_recorders.shape[0]):
             _sample(k, k_start, state_recorders[q], recorded_units, state, rows)
         for q in range(rate_recorders.shape[0]):
@@ -131,11 +158,21 @@ def _emit(ids, event_pointers, event_ids, at):
 def _integrate(k, t, a, b, row, receptors, state, ready, coef, table, scratch):
     """One step of the neurons a to b of a population: synaptic sums first, then the membrane."""
     c = _tile(coef, row, a)
+    if row[SHIFT] >= 0:
+        _shift(state[row[SHIFT] + a : row[SHIFT] + b], c, c[13 * TILE :], c[14 * TILE :])
     if row[PAIR] and row[NOISE] < 0 and (row[CURRENT] < 0 or row[CURRENT_WIDTH] == 1):
         current = table[row[CURRENT] + t] if row[CURRENT] >= 0 else 0.0
         _integrate_pair(k, a, b, row, receptors, state, ready, coef, c, current)
     else:
         _integrate_with(c, k, t, a, b, row, receptors, state, ready, coef, table, scratch)
+
+
+@_kernel
+def _shift(shift, threshold, base, drift):
+    """Let the shift of thresholds drift, and the thresholds follow."""
+    for i in range(shift.size):
+        shift[i] -= drift[i]
+        threshold[i] = base[i] + shift[i]
 
 
 @_kernel
@@ -525,6 +562,8 @@ def _reset(ids, row, state, coef):
         i = np.int64(ids[s])
         at = c + (i // TILE * N_ROWS * TILE + i % TILE if row[PER_NEURON] else 0)
         v, z = row[V] + i, row[Z] + i
+        if row[SHIFT] >= 0:
+            state[row[SHIFT] + i] += coef[at + 15 * TILE]
         if kind <= LIF_EULER:
             drop = coef[at + 7 * TILE]
             state[v] = state[v] - drop if drop > 0.0 else coef[at + 2 * TILE]
@@ -545,7 +584,7 @@ def _reset(ids, row, state, coef):
 # -------------------------------------------------------------------------------------------------------- delivery
 @_kernel
 def _deliver(
-    k, row, gain, state, ready, pointers, targets, weights, delays, short_term, ring, spiked, populations
+    k, row, gain, state, ready, pointers, targets, weights, delays, short_term, ring, spiked, populations, plastic
 ):  # fmt: skip
     """Deliver the spikes of a projection that arrive in step k, the oldest first, so that sums have one order."""
     n_delays = row[N_DELAYS]
@@ -569,6 +608,8 @@ def _deliver(
             to = targets[row[SYNAPSES] + a : row[SYNAPSES] + b]
             one = gain * weights[row[WEIGHTS]]
             w = weights[row[WEIGHTS] + a : row[WEIGHTS] + b] if not row[ONE_WEIGHT] else weights[:0]
+            if row[PLASTIC] >= 0:
+                w = _learn_at_arrival(k, row, source * n_delays + j, a, to, weights, plastic)
             if row[SHORT_TERM] >= 0:
                 q = short_term[:, row[SHORT_TERM] + a : row[SHORT_TERM] + b]
                 _deliver_short_term(emitted, gain, w, one, to, q, post, k, ready, row[POST_READY])
@@ -613,6 +654,148 @@ def _kick(k, row, amounts, state, ready):
         free = ready[row[KICK_READY] : row[KICK_READY] + row[KICK_SIZE]]
         for i in range(post.size):
             post[i] += amounts[i] if free[i] <= k else 0.0
+
+
+# ------------------------------------------------------------------------------------------------------ plasticity
+@_kernel
+def _learn(k, rule, n, side, own, rows, lag, n_lags, synapses, first, base, target, weights, learned):
+    """Learn from one spike of a source (side 0) or of a target (1); its own trace, row `own`, decays but is not raised.
+
+    Synapse e, of number first + e or synapses[e], changes by the trace n_lags * rows[e] + lag of the other side.
+    """
+    at = rule[PRE_TRACES + side] + 3 * own
+    mine, others = SIDE * side, SIDE * (1 - side)
+    learned[at + 1] *= exp((learned[at] - k) * n[mine + RATE])
+    learned[at + 2] *= exp((learned[at] - k) * n[mine + SLOW])
+    learned[at] = k
+    amount = n[mine + AMOUNT] + n[mine + AMOUNT_3] * learned[at + 2]
+    mu, offset, rate = n[mine + MU], n[mine + OFFSET], n[others + RATE]
+    low, high = n[W_MIN], n[W_MAX]
+    eligible = rule[RULE] == THREE_FACTOR
+    if eligible:
+        amount *= exp((k % rule[INTERVAL] + 1) * n[RATE_C])
+    traces, stride = np.uint64(rule[POST_TRACES - side] + 3 * lag), np.uint64(3 * n_lags)
+    marks, so_far = np.uint64(rule[ELIGIBILITY]), np.uint64(rule[PER_TARGET])
+    for e in range(rows.size):
+        t = traces + stride * rows[e]
+        trace = learned[t + np.uint64(1)] * exp((learned[t] - k) * rate) - offset
+        s = np.uint64(synapses[e]) if side else np.uint64(first + e)
+        w = weights[np.uint64(base) + s]
+        if eligible:
+            m, i = marks + np.uint64(2) * s, so_far + (np.uint64(target) if side else np.uint64(rows[e]))
+            w += learned[m] * (learned[i] - learned[m + np.uint64(1)])
+            learned[m] += amount * trace
+            learned[m + np.uint64(1)] = learned[i]
+        else:
+            part = (high - w if side else w - low) / (high - low)
+            w += amount * trace * (1.0 if mu == 0.0 else part if mu == 1.0 else part**mu)
+        weights[np.uint64(base) + s] = min(max(w, low), high)
+
+
+@_kernel
+def _raise(at, nearest, learned):
+    """Let a trace see a spike."""
+    learned[at + 1] = 1.0 if nearest else learned[at + 1] + 1.0
+    learned[at + 2] = 1.0 if nearest else learned[at + 2] + 1.0
+
+
+@_kernel
+def _learn_at_arrival(k, row, group, first, to, weights, plastic):
+    """Learn from a spike that arrives at the synapses of a source and delay; return the weights with which it acts."""
+    rules, numbers, learned, _, before = plastic
+    rule, n = rules[row[PLASTIC]], numbers[row[PLASTIC]]
+    w = weights[row[WEIGHTS] + first : row[WEIGHTS] + first + to.size]
+    if rule[RULE] == THREE_FACTOR:  # bring the weights up to date
+        for e in range(to.size):
+            m, now = rule[ELIGIBILITY] + 2 * (first + e), learned[rule[PER_TARGET] + np.int64(to[e])]
+            w[e] = min(max(w[e] + learned[m] * (now - learned[m + 1]), n[W_MIN]), n[W_MAX])
+            learned[m + 1] = now
+    if rule[DENDRITIC]:
+        return w
+    for e in range(to.size):
+        before[e] = w[e]
+    seen = to[:0] if rule[RULE] == LOCAL else to
+    _learn(k, rule, n, 0, group, seen, 0, 1, to, first, row[WEIGHTS], 0, weights, learned)
+    _raise(rule[PRE_TRACES] + 3 * group, rule[NEAREST], learned)
+    return w if rule[FIRST_LEARNS] else before[: to.size]
+
+
+@_kernel
+def _learn_from_spikes(k, r, row, pointers, targets, weights, delays, ring, spiked, populations, plastic):
+    """Learn from the spikes of step k: those of the targets, and if delays are dendritic those of the sources.
+
+    Three turns: weights by the targets' spikes, everything by the sources', the traces of the targets.
+    """
+    rules, numbers, learned, links, _ = plastic
+    rule, n = rules[r], numbers[r]
+    in_pointers, in_synapses, in_traces = links
+    n_lags = row[N_DELAYS] if rule[DENDRITIC] else 1
+    for turn in range(3):
+        of_source = turn == 1
+        if of_source and not rule[DENDRITIC]:
+            continue
+        p = row[PRE] if of_source else rule[TARGET]
+        start, size = (row[PRE_FROM], row[PRE_SIZE]) if of_source else (rule[TARGET_FROM], row[POST_SIZE])
+        for j in range(n_lags):
+            lag = delays[row[DELAYS] + j] if rule[DENDRITIC] and not of_source else 0
+            slot = (k - lag) % ring.shape[0]
+            for s in range(spiked[slot, p] if k - lag >= row[SINCE] else 0):
+                i = np.int64(ring[slot, populations[p, FIRST] + s]) - start
+                if i < 0 or i >= size:
+                    continue
+                if of_source:
+                    at = row[POINTERS] + i * n_lags + j
+                    a, b = np.int64(pointers[at]), np.int64(pointers[at + 1])
+                    to = targets[row[SYNAPSES] + a : row[SYNAPSES] + b]
+                    _learn(k, rule, n, 0, i, to, j, n_lags, to, a, row[WEIGHTS], 0, weights, learned)
+                    if j == n_lags - 1:
+                        _raise(rule[PRE_TRACES] + 3 * i, rule[NEAREST], learned)
+                elif turn == 2 and rule[RULE] == SCALING:
+                    learned[rule[PER_TARGET] + i] += 1.0
+                elif turn == 2:
+                    _raise(rule[POST_TRACES] + 3 * (i * n_lags + j), rule[NEAREST], learned)
+                elif rule[RULE] != SCALING:
+                    own = i * n_lags + j
+                    at = rule[LINKS] + own
+                    a, b = rule[LINKED] + np.int64(in_pointers[at]), rule[LINKED] + np.int64(in_pointers[at + 1])
+                    _learn(
+                        k, rule, n, 1, own, in_traces[a:b], 0, 1, in_synapses[a:b], 0, row[WEIGHTS], i, weights, learned
+                    )  # fmt: skip
+
+
+@_kernel
+def _accumulate(k, rule, n, size, state, learned):
+    """Integrate the third factor over a step, times exp(-t / tau_c) from the last multiple of the interval."""
+    part = n[GAIN] * exp(-(k % rule[INTERVAL]) * n[RATE_C])
+    for i in range(size):
+        learned[rule[PER_TARGET] + i] += part * state[rule[FACTOR] + i]
+
+
+@_kernel
+def _learn_locally(k, rule, n, row, post, state, coef, learned, pointers, targets, weights):
+    """One step of local learning: the closeness of targets to threshold, then eligibilities and weights."""
+    size, start = row[POST_SIZE], rule[TARGET_FROM]
+    psi = learned[rule[PER_TARGET] : rule[PER_TARGET] + size]
+    modulator = state[rule[FACTOR] : rule[FACTOR] + size]
+    for i in range(size):
+        u = start + i
+        at = post[COEF] + (u // TILE * N_ROWS * TILE if post[PER_NEURON] else 0) + u % TILE
+        level = coef[at]
+        if post[SLOPE]:
+            level += coef[at + TILE] * state[post[THETA] + u]
+        psi[i] = max(0.0, 1.0 - abs(state[post[V] + u] - level) / n[WIDTH])
+    gain, kept, low, high = n[GAIN], n[KEPT], n[W_MIN], n[W_MAX]
+    for group in range(row[PRE_SIZE] * row[N_DELAYS]):
+        at = rule[PRE_TRACES] + 3 * group
+        x = learned[at + 1] * exp((learned[at] - k) * n[RATE])
+        a = np.int64(pointers[row[POINTERS] + group])
+        b = np.int64(pointers[row[POINTERS] + group + 1])
+        to = targets[row[SYNAPSES] + a : row[SYNAPSES] + b]
+        w = weights[row[WEIGHTS] + a : row[WEIGHTS] + b]
+        e = learned[rule[ELIGIBILITY] + a : rule[ELIGIBILITY] + b]
+        for s in range(to.size):
+            e[s] = kept * e[s] + x * psi[to[s]]
+            w[s] = min(max(w[s] + gain * modulator[to[s]] * e[s], low), high)
 
 
 # ------------------------------------------------------------------------------------------------------- recording

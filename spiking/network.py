@@ -14,7 +14,8 @@ from penstock.spiking import kernels as K
 from penstock.spiking.clock import steps_of, steps_of_each
 from penstock.spiking.flat import Flat, flatten
 from penstock.spiking.group import Group, Population, whole
-from penstock.spiking.projection import Projection, arrange, checked
+from penstock.spiking.plasticity import SynapticScaling, ThresholdHomeostasis, modulation_of
+from penstock.spiking.projection import Learning, Projection, arrange, checked
 from penstock.spiking.recording import Recorder, Recording, record_run
 from penstock.spiking.values import as_numbers
 
@@ -157,7 +158,16 @@ class Network:
         return whole(population)
 
     def connect(
-        self, pre: Group, post: Group, synapse, connector, *, weight=None, delay=None, short_term=None
+        self,
+        pre: Group,
+        post: Group,
+        synapse,
+        connector,
+        *,
+        weight=None,
+        delay=None,
+        short_term=None,
+        plasticity=None,
     ) -> Projection:
         """Connect two groups; return the projection.
 
@@ -165,7 +175,7 @@ class Network:
         ----------
         pre, post : Group
             Where spikes come from and where they go: groups of this network, unbroken ranges of units.
-        synapse : Delta, Pulse, Exponential, Alpha or DoubleExponential
+        synapse : Delta, Pulse, Exponential, Alpha, DoubleExponential or Modulation
             What an arriving spike does.
         connector : callable
             Who is connected: ``probability(p)``, ``all_to_all()``, ``from_edges(…)`` and the like.
@@ -178,6 +188,9 @@ class Network:
             ("nest").
         short_term : TsodyksMarkram, optional
             Short-term plasticity of each synapse.
+        plasticity : PairSTDP, TripletSTDP, InhibitorySTDP, ThreeFactor or LocalLearning, optional
+            Rule by which spikes change the weights, which must lie within its bounds. With a `short_term` too, that
+            one scales what the weight of the moment does.
 
         Returns
         -------
@@ -197,7 +210,11 @@ class Network:
             raise TypeError(f"connector must be probability(…), all_to_all() and the like, got {connector!r}")
         if short_term is not None and (isinstance(short_term, type) or not hasattr(short_term, "draw")):
             raise TypeError(f"short_term must be TsodyksMarkram(…) or None, got {short_term!r}")
-        self._check_synapses(connector, pre, post, weight, delay, short_term)
+        if plasticity is not None and (isinstance(plasticity, type) or not hasattr(plasticity, "check_weights")):
+            raise TypeError(f"plasticity must be PairSTDP(…) and the like or None, got {plasticity!r}")
+        if plasticity is not None:
+            plasticity.check_model(post)
+        self._check_synapses(connector, pre, post, weight, delay, short_term, plasticity)
         diagonal = pre.start - post.start if pre.population is post.population else None
         with self._all_or_nothing():
             rng_edges, rng_values = generators(self._spawn(), 2)
@@ -206,18 +223,28 @@ class Network:
             synapses = arrange(
                 edges, weight=weight, delay=delay, short_term=short_term, dt=self.dt, least=least, rng=rng_values
             )
+            learning = None
+            if plasticity is not None:
+                plasticity.check_weights(synapses.weights, f"{pre.name!r} -> {post.name!r}")
+                synapses = synapses._replace(weights=np.array(np.broadcast_to(synapses.weights, synapses.targets.size)))
+                learning = Learning.of(plasticity, len(pre), len(post), synapses)
             longest = int(max(synapses.delay_steps, default=0))
             self._check_memory(self._ring(longest), f"spikes on their way to {post.name!r}")
             state_name = post.population.receptor(synapse, self.dt)
-        self.projections.append(Projection(pre, post, synapse, state_name, self.dt, *synapses, since=self.step))
+        self.projections.append(
+            Projection(
+                pre, post, synapse, state_name, self.dt, *synapses,
+                since=self.step, plasticity=plasticity, learning=learning,
+            )
+        )  # fmt: skip
         self._changed()
         return self.projections[-1]
 
-    def _check_synapses(self, connector, pre, post, weight, delay, short_term):
+    def _check_synapses(self, connector, pre, post, weight, delay, short_term, plasticity):
         """Refuse more synapses than fit in memory, if the connector knows how many it will make."""
         if hasattr(connector, "expected"):
             each = 4 + 8 * (callable(weight) or np.ndim(weight) > 0) + 24 * (callable(delay) or np.ndim(delay) > 0)
-            each += 48 * (short_term is not None)
+            each += 48 * (short_term is not None) + 40 * (plasticity is not None)
             expected = connector.expected(len(pre), len(post))
             self._check_memory(int(expected * each), f"about {expected:.3g} synapses {pre.name!r} -> {post.name!r}")
 
@@ -247,6 +274,50 @@ class Network:
             name = None if synapse is None else target.population.receptor(synapse, self.dt)
         self.drives.append(Drive(target, drive, seed, name))
         self._changed()
+
+    def regulate(self, what, rule) -> None:
+        """Let a slow rule hold rates near a target.
+
+        Parameters
+        ----------
+        what : Group or Projection
+            A whole population of neurons with a threshold (`LIF`, `ALIF`) for a `ThresholdHomeostasis`, whose state
+            ``"shift"`` (mV) is added to it; what `connect` returned for a `SynapticScaling`.
+        rule : ThresholdHomeostasis or SynapticScaling
+            The rule.
+        """
+        if isinstance(rule, SynapticScaling):
+            self._scale(what, rule)
+        elif isinstance(rule, ThresholdHomeostasis):
+            self._shift(what, rule)
+        else:
+            raise TypeError(f"rule must be ThresholdHomeostasis(…) or SynapticScaling(…), got {rule!r}")
+        self._changed()
+
+    def _scale(self, projection, rule):
+        if not isinstance(projection, Projection):
+            raise TypeError(f"what must be a projection that net.connect returned, for {rule!r}, got {projection!r}")
+        if not any(projection is p for p in self.projections):
+            raise ValueError(f"what must be a projection of this network, got {projection!r} of another one")
+        if projection.scaling is not None:
+            raise ValueError(f"{projection!r} is scaled already")
+        steps_of("every", rule.every, self.dt, 1)
+        projection.given_weights = np.array(np.broadcast_to(projection.given_weights, projection.targets.size))
+        projection.scaling, projection.counts = rule, np.zeros(len(projection.post))
+
+    def _shift(self, group, rule):
+        self._own(group, "what")
+        population = group.population
+        if not group.whole:
+            raise ValueError(f"what must be the whole population {group.name!r}, got {group!r}")
+        if population.is_source or not hasattr(population.model, "V_th"):
+            raise ValueError(
+                f"{rule!r} needs neurons with a threshold V_th (LIF, ALIF), got {group.name!r}: {population.model!r}"
+            )
+        if "shift" in population.states:
+            raise ValueError(f"{group.name!r} must have no state 'shift' yet, got one of a synapse or an earlier rule")
+        population.homeostasis = rule
+        population.write("shift", 0.0)
 
     def set(self, group: Group, **values) -> None:
         """Set states of a group: ``net.set(cells, v=Uniform(-60, -50), g=0.0)``; numbers, arrays (n,) or laws.
@@ -316,6 +387,8 @@ class Network:
         if not self._whole_steps:
             raise RuntimeError("the last run was broken off, its inputs are out of step; net.reset() starts anew")
         self._check_idle()
+        for projection in self.projections:
+            modulation_of(projection)
         self._check_memory(sum(r.bytes(self.step, steps) for r in self.recorders), "what is to be recorded")
         if self._flat is None:
             self._flat = flatten(
@@ -335,7 +408,8 @@ class Network:
     def reset(self) -> None:
         """Return to time 0: initial states, no spikes on their way, and the random numbers from their beginning.
 
-        Initial states are those set before the first run; weights stay as they are.
+        Initial states are those set before the first run; weights, learned ones too, stay as they are; what plasticity
+        remembers of spikes (traces, eligibilities) is forgotten.
         """
         for population in self.populations:
             for name, values in population.initial.items():
@@ -345,6 +419,11 @@ class Network:
             projection.since = 0
             if projection.short_term is not None:
                 projection.short_term[5] = -1.0
+            if projection.plasticity is not None:
+                projection.given_weights[:] = projection.weights
+                projection.learning.forget()
+            if projection.scaling is not None:
+                projection.counts[:] = 0.0
         self.step, self._streams, self._old, self._whole_steps = 0, {}, None, True
         if self._flat is not None:
             self._flat.history[1][:] = 0
@@ -356,6 +435,8 @@ class Network:
         arrays = [a for p in self.populations for a in [*p.states.values(), p.ready]]
         for p in self.projections:
             arrays += [p.pointers, p.targets, p.given_weights] + ([] if p.short_term is None else [p.short_term])
+            arrays += [] if p.learning is None else p.learning.arrays
+            arrays += [] if p.counts is None else [p.counts]
         recorded = sum(r.bytes(self.step, steps) for r in self.recorders)
         return sum(a.nbytes for a in arrays) + self._ring() + recorded
 

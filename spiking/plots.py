@@ -12,6 +12,7 @@ __all__ = [
     "plot_rasters",
     "plot_rate",
     "plot_recording",
+    "plot_spiking_force",
     "plot_states",
     "plot_statistics_comparison",
     "plot_trace",
@@ -153,7 +154,7 @@ def plot_mean_field(field, ax=None, *, names=None):
 
 
 def plot_statistics_comparison(comparison, ax=None):
-    """Draw the cumulative distributions of rates, CVs and correlations of both networks; return the three axes."""
+    """Draw the cumulative distributions of rates, CVs and correlations of both networks; return three axes."""
     from matplotlib import pyplot as plt
 
     if ax is None:
@@ -203,6 +204,30 @@ def plot_trace(trace, ax=None):
     ax.set(xlabel="time (ms)", ylabel="v (mV)", xlim=trace.t[[0, -1]], ylim=(low - 40, 55))
     ax.set_title(trace.pattern.name, fontsize="medium")
     return ax
+
+
+def plot_spiking_force(result, ax=None, *, span=1000.0):
+    """Draw outputs over targets in the `span` (ms) before learning, at its end and at the end; return three axes."""
+    from matplotlib import pyplot as plt
+
+    if ax is None:
+        ax = plt.subplots(1, 3, figsize=(9, 2.6), sharey=True, layout="constrained")[1]
+    axes = np.ravel(ax)
+    if len(axes) != 3:
+        raise ValueError(f"ax must be three axes, got {len(axes)}")
+    dt, last = result.network.dt, len(result.times)
+    start, stop = (result.lesson.start, result.lesson.stop) if result.lesson else (last, last)
+    for one, end, title in zip(axes, (start, stop, last), ("before learning", "while learning", "after"), strict=True):
+        shown = slice(max(0, end - round(span / dt)), end)
+        times = result.times[shown] / 1000
+        for x, z in zip(result.target[shown].T, result.output[shown].T, strict=True):
+            one.plot(times, x, color="0.6", linewidth=3, label="target")
+            one.plot(times, z, color="C3", linewidth=1, label="output")
+        one.set(xlabel="time (s)")
+        one.set_title(title, fontsize="medium")
+    axes[0].set_ylabel("output z")
+    axes[0].legend(*(part[:2] for part in axes[0].get_legend_handles_labels()), frameon=False, fontsize="small")
+    return axes
 
 
 def _axes(ax, height=3.0):

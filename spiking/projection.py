@@ -1,17 +1,18 @@
 """Projections: the synapses between two groups, and how they are arranged by source and delay."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from penstock.checks import as_finite_array
+from penstock.spiking import kernels as K
 from penstock.spiking.clock import steps_of_each
 from penstock.spiking.edges import Edges
 from penstock.spiking.group import Group
 from penstock.spiking.values import as_numbers
 
-__all__ = ["Arrangement", "Projection", "arrange", "checked"]
+__all__ = ["Arrangement", "Learning", "Projection", "arrange", "checked"]
 
 
 class Arrangement(NamedTuple):
@@ -38,11 +39,80 @@ class Arrangement(NamedTuple):
     short_term: np.ndarray | None
 
 
+@dataclass(eq=False)
+class Learning:
+    """What the synapses of a plastic projection remember; spikes and their traces are counted in steps.
+
+    Parameters
+    ----------
+    pre : array, shape (n_sources * n_delays, 3), or (n_sources, 3) if delays are dendritic
+        Of the trace of presynaptic spikes: step of the last change, the fast and the slow value then.
+    post : array, shape (n_targets, 3), or (n_targets * n_delays, 3) if delays are dendritic
+        The same of postsynaptic spikes.
+    per_target : array, shape (n_targets,)
+        Of a third factor d, the integral of d exp(-t / tau_c); of local learning, psi; else empty.
+    eligibility : array, shape (n_synapses, 2) or (n_synapses, 1)
+        Of three-factor rules, c exp(t / tau_c) and the integral when the weight was last brought up to date; of local
+        learning, e; else empty.
+    pointers, synapses, traces : arrays of uint32
+        Where the synapses onto each row of `post` begin, their numbers, and their rows of `pre`.
+    """
+
+    pre: np.ndarray
+    post: np.ndarray
+    per_target: np.ndarray
+    eligibility: np.ndarray
+    pointers: np.ndarray
+    synapses: np.ndarray
+    traces: np.ndarray
+
+    @classmethod
+    def of(cls, rule, n_pre: int, n_post: int, arranged: Arrangement) -> "Learning":
+        """Return what synapses that have seen no spike remember."""
+        n_delays, n = arranged.delay_steps.size, arranged.targets.size
+        both = (n_pre, n_post * n_delays) if rule.dendritic else (n_pre * n_delays, n_post)
+        n_marks = {K.STDP: 0, K.THREE_FACTOR: 2, K.LOCAL: 1}[rule.kind]
+        if rule.kind == K.LOCAL:  # it looks at potentials, not at spikes of the targets
+            links = np.zeros(1, np.uint32), np.zeros(0, np.uint32), np.zeros(0, np.uint32)
+            both = both[0], 0
+        else:
+            links = _incoming(arranged, n_delays, both[1], rule.dendritic)
+        return cls(
+            np.zeros((both[0], 3)),
+            np.zeros((both[1], 3)),
+            np.zeros(n_post if n_marks else 0),
+            np.zeros((n, n_marks)),
+            *links,
+        )
+
+    @property
+    def arrays(self) -> list[np.ndarray]:
+        """All of it."""
+        return [getattr(self, f.name) for f in fields(self)]
+
+    def forget(self) -> None:
+        """Return to before the first spike."""
+        for array in (self.pre, self.post, self.per_target, self.eligibility):
+            array[:] = 0.0
+
+
+def _incoming(arranged, n_delays, n_rows, dendritic):
+    """Return the synapses onto each row of postsynaptic traces: where they begin, their numbers, their rows of pre."""
+    runs = np.diff(arranged.pointers.astype(np.int64))
+    group = np.repeat(np.arange(runs.size), runs)  # of source and delay
+    row = arranged.targets.astype(np.int64)
+    if dendritic:
+        row, group = row * n_delays + group % max(n_delays, 1), group // max(n_delays, 1)
+    order = np.argsort(row, kind="stable")
+    pointers = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n_rows))])
+    return tuple(a.astype(np.uint32) for a in (pointers, order, group[order]))
+
+
 @dataclass(eq=False, repr=False)
 class Projection:
     """The synapses from one group to another, kept by source; within a source those of the longest delay stand first.
 
-    ``edges()`` lists them; ``weights`` may be set between two runs.
+    ``edges()`` lists them; ``weights`` may be set between two runs. Where they are plastic, runs change them.
     """
 
     pre: Group
@@ -56,6 +126,10 @@ class Projection:
     delay_steps: np.ndarray
     short_term: np.ndarray | None
     since: int  # the first step whose spikes it carries
+    plasticity: Any = None  # PairSTDP and the like
+    learning: Learning | None = None
+    scaling: Any = None  # SynapticScaling
+    counts: np.ndarray | None = None  # spikes of each target since weights were scaled
 
     def __len__(self):
         return self.targets.size
@@ -63,22 +137,37 @@ class Projection:
     def __repr__(self):
         delays = np.unique(self.delay_steps) * self.dt
         span = f"{delays[0]:g}" if delays.size == 1 else f"{delays[0]:g} to {delays[-1]:g}" if delays.size else "no"
-        return f"Projection({self.pre.name} -> {self.post.name}, {len(self)} synapses, {self.synapse}, delay {span} ms)"
+        rules = "".join(f", {rule}" for rule in (self.plasticity, self.scaling) if rule is not None)
+        ends = f"{self.pre.name} -> {self.post.name}"
+        return f"Projection({ends}, {len(self)} synapses, {self.synapse}, delay {span} ms{rules})"
+
+    @property
+    def name(self) -> str:
+        """Names of the groups, ``'pre' -> 'post'``."""
+        return f"{self.pre.name!r} -> {self.post.name!r}"
 
     @property
     def weights(self) -> np.ndarray:
         """Weight of each synapse, in the order of ``edges()``: mV, pA or nS, as the synapse has it.
 
         A spike acts with the weight at its arrival: spikes on their way feel the weights set meanwhile. ``reset`` keeps
-        the weights as they are.
+        the weights as they are, learned ones too.
         """
-        return np.broadcast_to(self.given_weights, self.targets.shape).copy()
+        if self.plasticity is None or self.plasticity.kind != K.THREE_FACTOR:
+            return np.broadcast_to(self.given_weights, self.targets.shape).copy()
+        mark, before = self.learning.eligibility.T
+        gained = mark * (self.learning.per_target[self.targets] - before)
+        return np.clip(self.given_weights + gained, self.plasticity.w_min, self.plasticity.w_max)
 
     @weights.setter
     def weights(self, values):
         values = as_numbers("weights", values)
         if values.size not in (1, len(self)):
             raise ValueError(f"weights must be one number or one for each of {len(self)} synapses, got {values.size}")
+        if self.plasticity is not None:
+            self.plasticity.check_weights(values, self.name)
+            if self.plasticity.kind == K.THREE_FACTOR:  # what was gained so far belongs to the old weights
+                self.learning.eligibility[:, 1] = self.learning.per_target[self.targets]
         if values.size in (1, self.given_weights.size):
             self.given_weights[:] = values
         else:

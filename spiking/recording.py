@@ -7,6 +7,7 @@ import numpy as np
 
 from penstock.progress import track
 from penstock.spiking import kernels as K
+from penstock.spiking.plasticity import next_visit, visit
 from penstock.spiking.trains import SpikeTrains
 
 __all__ = ["Rate", "Recorder", "Recording", "States", "record_run"]
@@ -235,15 +236,18 @@ def _advance(net, steps: int, keeper: _Keeper) -> None:
     drives = _inputs(net, steps)
     recorders = keeper.tables(net.step, steps)
     log, ends, done = keeper.log, np.zeros(4, np.int64), 0
-    outcome = K.LOG_FULL
-    while outcome == K.LOG_FULL:
-        clock = net.step, done, steps, net.timing == "nest"
+    outcome = K.FINISHED
+    while outcome != K.DIVERGED and done < steps:
+        stop = min(steps, next_visit(net.projections, net.step + done, net.dt) - net.step)
+        clock = net.step, done, stop, net.timing == "nest"
         outcome = K.advance(
             clock, flat.populations, flat.receptors, flat.projections, drives, recorders, flat.neurons, flat.synapses,
             flat.history, log, ends,
         )  # fmt: skip
         keeper.spikes.append((log[1][: ends[1]].copy(), log[0][: ends[1]].astype(np.int64)))
         done = int(ends[0])
+        if outcome == K.FINISHED:
+            visit(net.projections, net.step + done, net.dt)
     if outcome == K.DIVERGED:
         _raise_divergence(
             net.populations[ends[2]], int(ends[3]) - 1, f"in step {net.step + done}", net.step + done, net.dt

@@ -17,7 +17,7 @@ import numpy as np
 from penstock.checks import as_finite_array, as_finite_float, as_int, as_positive_float
 from penstock.spiking.values import as_numbers
 
-__all__ = ["Alpha", "Delta", "DoubleExponential", "Exponential", "Pulse", "TsodyksMarkram"]
+__all__ = ["Alpha", "Delta", "DoubleExponential", "Exponential", "Modulation", "Pulse", "TsodyksMarkram"]
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,48 @@ class Exponential:
         """Return (0, c_g): mV gained in a step of `dt` (ms) per pA of g at its start, as `tau_m` (ms), `C_m` (pF)."""
         tau_m = np.asarray(tau_m, dtype=np.float64)
         return 0.0, dt / C_m * _difference(-dt / self.tau, -dt / tau_m)
+
+
+@dataclass(frozen=True)
+class Modulation:
+    """Let spikes set free a modulator that decays, acts on no membrane, and is there for the rules of plasticity.
+
+    m' = -m / tau; m += w when a spike arrives. `ThreeFactor` and `LocalLearning` read it by its name.
+
+    Parameters
+    ----------
+    tau : float
+        Time constant (ms).
+    name : str
+        Name of the state of the target; weights and the state have no unit.
+
+    Examples
+    --------
+    >>> from penstock.spiking import Modulation
+    >>> Modulation(200.0).effect(0.1, 20.0, 200.0)
+    (0.0, 0.0)
+    """
+
+    tau: float
+    name: str = "dopamine"
+    n_states = 1
+    gain = 1.0
+    reversal = None
+    acts = False
+
+    def __post_init__(self):
+        object.__setattr__(self, "tau", as_positive_float("tau", self.tau))
+        if self.name is None:
+            raise ValueError("name must be a word such as 'dopamine', got None")
+        _check_name(self.name)
+
+    def decay(self, dt, euler=False):
+        """Return (0, d_g, 0) of a step of `dt` (ms): ``m <- m - d_g m``, exact or by Euler's rule."""
+        return 0.0, _euler_part(self, dt, self.tau) if euler else -expm1(-dt / self.tau), 0.0
+
+    def effect(self, dt, tau_m, C_m):
+        """Return zeros: there is no current."""
+        return 0.0, 0.0
 
 
 class _Cascade:

@@ -269,12 +269,17 @@ def test_capped_total_is_at_most_the_number_of_units():
     assert result.total == 10.0
 
 
-def test_units_that_wake_up_late_are_regressed_like_the_others():
-    """Nothing is known of them from the first rows, on which the coordinates are built."""
+@pytest.mark.parametrize("fading", [0.0, 0.98])
+def test_units_that_wake_up_late_are_regressed_like_the_others(fading):
+    """Nothing is known of them from the first rows, on which the coordinates are built.
+
+    What fades there, as the trace of a neuron that does not fire, looks like a direction of its own.
+    """
 
     def asleep(x, t):
         x = x.copy()
-        x[t < 3500, 7:] = 0.0
+        here = t < 3500
+        x[here, 5:] = fading ** (t[here, None] * np.arange(1, 6))
         return x
 
     system = Observed(random_linear(10, seed=2), asleep)
@@ -285,6 +290,28 @@ def test_units_that_wake_up_late_are_regressed_like_the_others():
     assert result.rank == rank == 10
     assert_allclose(result.per_delay, curve, atol=1e-9)
     assert np.isfinite(result.standard_error)
+
+
+class RareEvents(SystemDefaults):
+    """Traces of sixty neurons that fire where a mixture of the last five inputs is large: some of them hardly ever."""
+
+    n_units, n_inputs, observed = 65, 1, slice(5, 65)
+    mixture, threshold = np.random.default_rng(3).standard_normal((60, 5)), np.linspace(2.0, 2.5, 60)
+
+    def step(self, x, u):
+        past = np.append(u, x[:4])
+        return np.append(past, 0.72 * x[5:] + (self.mixture @ past > self.threshold))
+
+
+def test_neurons_that_hardly_ever_fire_are_regressed_like_the_others():
+    """What is left of their last spike in the first rows must not become the measure of the later ones."""
+    u = np.random.default_rng(1).uniform(-0.8, 0.8, (3500, 1))
+    system = RareEvents()
+    result = memory_capacity(system, 10, n_steps=3000, input_law=fixed(u), protocol=replace(RAW, cut=1e-12), seed=0)
+    states = system.run(u)[500:, system.observed]
+    curve, rank, _ = svd_curve(states - states.mean(axis=0), u, 500, result.delays, 1e-12)
+    assert result.rank == rank and 20 < rank < 60
+    assert_allclose(result.per_delay, curve, atol=1e-9)
 
 
 def test_a_unit_awake_in_one_block_alone_leaves_a_finite_error():
