@@ -13,6 +13,7 @@ from penstock.analysis.automata import (
 from penstock.analysis.capacity import InformationProcessingCapacity, information_processing_capacity
 from penstock.analysis.contraction import Certificate, ContinuousCertificate, contraction_certificate
 from penstock.analysis.covariant import CovariantVectors, covariant_vectors
+from penstock.analysis.delocalisation import Delocalised, delocalise_eigenvectors
 from penstock.analysis.echo_state import EchoStateIndex, EdgeOfChaos, echo_state_index, edge_of_chaos
 from penstock.analysis.embedding import (
     CorrelationDimension,
@@ -36,25 +37,16 @@ from penstock.analysis.linear_memory import (
 )
 from penstock.analysis.linearisation import (
     Linearisation,
-    linear_exponents,
     linearise_run,
     linearise_states,
-    stationary_covariance,
 )
 from penstock.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from penstock.analysis.lyapunov_pruning import (
-    Delocalised,
     LyapunovPruned,
     PruningStep,
-    degree_heterogeneity,
-    delocalise_eigenvectors,
-    inverse_participation,
-    keep_probabilities,
     prune_betweenness,
     prune_lyapunov_noise,
     prune_lyapunov_synapses,
-    synapse_exponents,
-    weighted_betweenness,
 )
 from penstock.analysis.memory import (
     ADJUSTED,
@@ -81,7 +73,7 @@ from penstock.analysis.networks import (
     network_measures,
     recurrence_network,
 )
-from penstock.analysis.noise_pruning import noise_covariance, noise_importance, prune_noise, prune_spectral
+from penstock.analysis.noise_pruning import prune_noise, prune_spectral
 from penstock.analysis.operators import (
     DelayOperator,
     DynamicalSimilarity,
@@ -101,6 +93,7 @@ from penstock.analysis.pruning import (
     prune_magnitude,
     prune_random,
     prune_units,
+    remove_synapses,
     remove_units,
     rewire,
     unit_activity,
@@ -167,12 +160,11 @@ from penstock.analysis.symbolic import (
     symbolic_words,
     topological_entropy,
 )
-from penstock.analysis.time_constants import TimeConstants, tune_time_constants, with_leaks
+from penstock.analysis.time_constants import TimeConstants, tune_time_constants
 from penstock.analysis.topology import (
     Topology,
     TopologyStudy,
     layered_weights,
-    orient_by_order,
     random_graph_study,
     topology_correlations,
     topology_measures,
@@ -278,7 +270,6 @@ __all__ = [
     "cycle_correlations",
     "cycle_distance_network",
     "cycle_distances",
-    "degree_heterogeneity",
     "delay_embedding",
     "delay_operator",
     "delocalise_eigenvectors",
@@ -296,12 +287,9 @@ __all__ = [
     "henrici_number",
     "horizontal_visibility_graph",
     "information_processing_capacity",
-    "inverse_participation",
-    "keep_probabilities",
     "kernel_rank",
     "layered_weights",
     "lempel_ziv_complexity",
-    "linear_exponents",
     "linear_memory_curve",
     "linear_step_memory",
     "linearise_run",
@@ -313,12 +301,9 @@ __all__ = [
     "mutual_information_delay",
     "network_measures",
     "network_summary",
-    "noise_covariance",
-    "noise_importance",
     "noise_limited_capacity",
     "operator_distance",
     "ordinal_patterns",
-    "orient_by_order",
     "parallel_run",
     "participation_ratio",
     "periodic_orbits",
@@ -341,6 +326,7 @@ __all__ = [
     "pruning_report",
     "random_graph_study",
     "recurrence_network",
+    "remove_synapses",
     "remove_units",
     "replica_growth",
     "rewire",
@@ -355,11 +341,9 @@ __all__ = [
     "stability",
     "state_space_divergence",
     "state_space_divergence_mixtures",
-    "stationary_covariance",
     "step_memory",
     "symbolic_dynamics",
     "symbolic_words",
-    "synapse_exponents",
     "topological_entropy",
     "topology_correlations",
     "topology_measures",
@@ -369,6 +353,4 @@ __all__ = [
     "valid_prediction_time",
     "visibility_graph",
     "weight_distance",
-    "weighted_betweenness",
-    "with_leaks",
 ]

@@ -6,10 +6,11 @@ import numpy as np
 
 from penstock.analysis.lyapunov import MIN_STEPS, as_course, lyapunov_spectrum
 from penstock.checks import as_finite_array, as_int, as_positive_float
+from penstock.scaling import spectral_radius
 from penstock.system import as_system
 from penstock.threads import one_blas_thread
 
-__all__ = ["Linearisation", "linear_exponents", "linearise_run", "linearise_states", "stationary_covariance"]
+__all__ = ["Linearisation", "linearise_run", "linearise_states"]
 
 
 class Linearisation(NamedTuple):
@@ -123,6 +124,8 @@ def has_jacobian(system) -> bool:
         system.jacobian(np.zeros(system.n_units), np.zeros(system.n_inputs))
     except TypeError:
         return False
+    except FloatingPointError:  # none at zero, where the run need not pass
+        return True
     return True
 
 
@@ -131,7 +134,7 @@ def linearise(system, u, seed) -> Linearisation:
     return (linearise_run if has_jacobian(system) else linearise_states)(system, u, seed=seed)
 
 
-def linear_exponents(system, u=None, *, seed=0) -> np.ndarray:
+def linear_exponents(system, u=None, *, seed=0, progress: bool = False) -> np.ndarray:
     """Return all Lyapunov exponents, descending; of the model fitted by `linearise_states` if there are no Jacobians.
 
     Those of a fitted model are ``ln |eig A| / dt``: the decay of its modes, a stand-in for systems on a grid of spikes.
@@ -146,22 +149,21 @@ def linear_exponents(system, u=None, *, seed=0) -> np.ndarray:
     system = as_system(system)
     if has_jacobian(system):
         length = {} if system.n_inputs else {"n_steps": 1000}
-        exponents = lyapunov_spectrum(system, u, seed=seed, progress=False, **length).exponents
+        exponents = lyapunov_spectrum(system, u, seed=seed, progress=progress, **length).exponents
     else:
         sizes = np.abs(np.linalg.eigvals(linearise_states(system, u, seed=seed).A))
         exponents = np.log(np.maximum(sizes, np.finfo(float).tiny)) / system.dt
     return np.sort(np.maximum(exponents, np.log(np.finfo(float).eps) / system.dt))[::-1]
 
 
-def stationary_covariance(A, noise=1.0) -> np.ndarray:
-    """Return the covariance of x' = A x + noise, C = A C A^T + noise^2 I.
+@one_blas_thread
+def stationary_covariance(A) -> np.ndarray:
+    """Return the covariance of x' = A x + independent white noise of variance 1: C = A C A^T + 1, A of shape (n, n).
 
-    Parameters
-    ----------
-    A : array, shape (n, n)
-        With a spectral radius below 1.
-    noise : float
-        Standard deviation of independent white noise on every unit.
+    Raises
+    ------
+    ValueError
+        If the spectral radius of A is not below 1.
 
     Examples
     --------
@@ -171,16 +173,13 @@ def stationary_covariance(A, noise=1.0) -> np.ndarray:
     import scipy
 
     A = as_finite_array("A", A, ndim=2)
-    noise = as_positive_float("noise", noise)
-    if A.shape[0] != A.shape[1]:
-        raise ValueError(f"A must be square, got shape {A.shape}")
-    radius = float(np.abs(np.linalg.eigvals(A)).max())
+    radius = spectral_radius(A)
     if radius >= 1:
         raise ValueError(
-            f"A must have a spectral radius below 1, or noise adds up without end, got {radius:.4g}; "
-            "give a covariance of your own, such as np.cov of a run's states"
+            f"system must have a stable linearisation, or noise adds up without end; its spectral radius is "
+            f"{radius:.4g}: give covariance=np.cov(states.T) of a run's states (T, N)"
         )
-    covariance = scipy.linalg.solve_discrete_lyapunov(A, noise**2 * np.eye(len(A)))
+    covariance = scipy.linalg.solve_discrete_lyapunov(A, np.eye(len(A)))
     return (covariance + covariance.T) / 2
 
 

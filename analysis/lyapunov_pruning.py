@@ -21,40 +21,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from penstock.analysis.delocalisation import delocalise_eigenvectors, inverse_participation
 from penstock.analysis.linearisation import Linearisation, linear_exponents, linearise, stationary_covariance
-from penstock.analysis.network_report import count_synapses, to_dense
-from penstock.analysis.noise_pruning import noise_importance, sampling_probabilities
-from penstock.analysis.pruning import Pruned, as_keep, prepared, pruned_to, pruned_to_units, with_synapses
-from penstock.analysis.pruning import synapses as synapses_of
-from penstock.analysis.time_constants import quartile_width, time_constant_setter, tune_time_constants
-from penstock.checks import (
-    as_finite_array,
-    as_finite_float,
-    as_fraction,
-    as_int,
-    as_vector,
-    generators,
-    seed_sequence,
-)
+from penstock.analysis.network_report import count_synapses, degree_heterogeneity, to_dense
+from penstock.analysis.noise_pruning import drawn, keep_probabilities
+from penstock.analysis.pruning import Pruned, as_keep, check_flag, prepared, prune_units, pruned_to
+from penstock.analysis.time_constants import quartile_width, search_of, tune_time_constants
+from penstock.checks import as_finite_float, as_fraction, as_int, as_vector, seed_sequence
 from penstock.scaling import spectral_radius
+from penstock.system import System
 
-__all__ = [
-    "Delocalised",
-    "LyapunovPruned",
-    "PruningStep",
-    "degree_heterogeneity",
-    "delocalise_eigenvectors",
-    "inverse_participation",
-    "keep_probabilities",
-    "prune_betweenness",
-    "prune_lyapunov_noise",
-    "prune_lyapunov_synapses",
-    "synapse_exponents",
-    "weighted_betweenness",
-]
+__all__ = ["LyapunovPruned", "PruningStep", "prune_betweenness", "prune_lyapunov_noise", "prune_lyapunov_synapses"]
 
 FLOOR = 1e-3  # of the mean |exponent|: less than that counts as that in a harmonic mean, which one zero would make zero
-ROOM = 0.05  # of the synapses, which step 3 may add where step 2 has made no room
 
 
 # --- step 1: synapses -----------------------------------------------------------------------------------------------
@@ -101,54 +80,8 @@ def synapse_exponents(W, local_exponents, *, hops: int = 1) -> np.ndarray:
     return np.where(W != 0, (count[:, None] + count - near @ near.T) / together, 0.0)
 
 
-def keep_probabilities(W, strengths, covariance, keep: float) -> np.ndarray:
-    """Return the probability of keeping every synapse, p_ij = min(1, kappa s_ij (C_ii + C_jj ∓ 2 C_ij)).
-
-    The sign is minus for positive weights and plus for negative ones; kappa is such that a fraction `keep` of all
-    synapses stays in the mean. Synapses of units onto themselves all stay. With strengths |w_ij| this is `prune_noise`,
-    with those of `synapse_exponents` Lyapunov noise pruning.
-
-    Parameters
-    ----------
-    W : array or sparse array, shape (N, N)
-        Recurrent matrix.
-    strengths : array, shape (N, N)
-        s_ij, above 0 where W has a synapse.
-    covariance : array, shape (N, N)
-        C of the units under noise.
-    keep : float
-        Fraction in (0, 1].
-
-    Returns
-    -------
-    array, shape (N, N)
-        0 where W has no synapse.
-
-    References
-    ----------
-    E. Moore, R. Chaudhuri, Using noise to probe recurrent neural network structure and prune synapses, NeurIPS (2020).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> W = np.array([[0.0, 0.5], [-0.5, 0.0]])
-    >>> keep_probabilities(W, np.abs(W), [[1.0, 0.5], [0.5, 1.0]], 0.5)
-    array([[0.  , 0.25],
-           [0.75, 0.  ]])
-    """
-    W, keep = to_dense(W), as_keep(keep)
-    strengths = as_finite_array("strengths", strengths, ndim=2)
-    if strengths.shape != W.shape or not (strengths[W != 0] > 0).all():
-        raise ValueError(f"strengths must have shape {W.shape} and be above 0 at every synapse of W")
-    importance = to_dense(noise_importance(np.sign(W) * strengths, covariance))
-    p, itself = (W != 0).astype(float), np.eye(len(W), dtype=bool)
-    others, alone = (W != 0) & ~itself, int(((W != 0) & itself).sum())
-    p[others] = sampling_probabilities(importance[others], keep * (others.sum() + alone) - alone)
-    return p
-
-
 def prune_lyapunov_synapses(
-    system,
+    system: System,
     keep: float = 0.5,
     *,
     u=None,
@@ -201,18 +134,18 @@ def prune_lyapunov_synapses(
     >>> prune_lyapunov_synapses(esn, 0.5, u=np.sin(np.arange(300.0)), seed=0).n_synapses
     374
     """
-    system, keep = prepared(system), as_keep(keep)
-    rng, for_start = generators(seed, 1)[0], seed_sequence(seed).spawn(2)[1]
+    system, keep = prepared(system, allow_disconnected), as_keep(keep)
+    for_draw, for_start = seed_sequence(seed).spawn(2)
     W = to_dense(system.recurrent_matrix())
     if linearisation is None:
         linearisation = linearise(system, u, for_start)
+    elif not isinstance(linearisation, Linearisation):
+        raise TypeError(f"linearisation must come from linearise_run or linearise_states, got {linearisation!r}")
     if covariance is None:
         covariance = stationary_covariance(linearisation.A)[np.ix_(linearisation.units, linearisation.units)]
     strengths = synapse_exponents(W, linearisation.local_exponents, hops=hops)
-    to, of, weights = synapses_of(system)
-    p = keep_probabilities(W, strengths, covariance, keep)[to, of]
-    stays = rng.random(len(p)) < p
-    W = with_synapses(system, to[stays], of[stays], weights[stays] / p[stays])
+    p = keep_probabilities(W, strengths, covariance, keep)
+    W = drawn(system, p, np.random.default_rng(for_draw))
     return pruned_to(system, W, allow_disconnected=allow_disconnected)
 
 
@@ -223,7 +156,11 @@ def weighted_betweenness(W) -> np.ndarray:
     """Return the betweenness centrality of every unit on shortest directed paths, a synapse being 1 / |w| long; (N,).
 
     ``sum over s, t of g_st(r) / g_st``, the share of the shortest paths from s to t that pass r, over the number of
-    pairs without r, (N - 1)(N - 2), as networkx has it.
+    pairs without r, (N - 1)(N - 2): what ``networkx.betweenness_centrality`` gives, in a twentieth of its time.
+
+    References
+    ----------
+    U. Brandes, A faster algorithm for betweenness centrality, J. Math. Sociol. 25, 163 (2001).
 
     Examples
     --------
@@ -231,18 +168,29 @@ def weighted_betweenness(W) -> np.ndarray:
     >>> weighted_betweenness(np.diag([1.0, 1.0], -1)).tolist()  # 0 -> 1 -> 2
     [0.0, 0.5, 0.0]
     """
-    import networkx as nx
+    from scipy.sparse.csgraph import dijkstra
 
-    W = sp.coo_array(W)
-    (to, of), graph = W.coords, nx.DiGraph()
-    graph.add_nodes_from(range(W.shape[0]))
-    synapse = (W.data != 0) & (to != of)
-    lengths = 1 / np.abs(W.data[synapse]).astype(float)
-    graph.add_weighted_edges_from(zip(of[synapse].tolist(), to[synapse].tolist(), lengths.tolist(), strict=True))
-    return np.array(list(nx.betweenness_centrality(graph, weight="weight").values()), float)
+    links = sp.coo_array(W)
+    (to, of), n = links.coords, links.shape[0]
+    synapse = (links.data != 0) & (to != of)
+    to, of, length = to[synapse], of[synapse], 1 / np.abs(links.data[synapse]).astype(np.float64)
+    between = np.zeros(n)
+    for source, far in enumerate(dijkstra(sp.csr_array((length, (of, to)), (n, n)))):
+        # what lies on shortest paths from here, to within the rounding of sums, nearest first
+        on = np.flatnonzero((far[of] + length <= far[to] * (1 + 1e-12)) & np.isfinite(far[to]))
+        on = on[np.argsort(far[to[on]], kind="stable")]
+        steps, paths, share = list(zip(of[on].tolist(), to[on].tolist(), strict=True)), [0.0] * n, [0.0] * n
+        paths[source] = 1.0
+        for j, i in steps:
+            paths[i] += paths[j]
+        for j, i in reversed(steps):
+            share[j] += paths[j] / paths[i] * (1 + share[i])
+        share[source] = 0.0
+        between += share
+    return between / max((n - 1) * (n - 2), 1)
 
 
-def prune_betweenness(system, keep: float = 0.9, *, allow_disconnected: bool = False) -> Pruned:
+def prune_betweenness(system: System, keep: float = 0.9, *, allow_disconnected: bool = False) -> Pruned:
     """Keep the units of highest `weighted_betweenness`, a fraction `keep` of them.
 
     Step 2 of Lyapunov noise pruning; the threshold of the paper is unknown. Of equal units the first stay.
@@ -266,177 +214,9 @@ def prune_betweenness(system, keep: float = 0.9, *, allow_disconnected: bool = F
     >>> prune_betweenness(ESN.random(50, density=0.1, seed=0), 0.8).system.n_units
     40
     """
-    system, keep = prepared(system), as_keep(keep)
-    W = system.recurrent_matrix()
-    count = max(1, round(keep * W.shape[0]))
-    best = np.argsort(-weighted_betweenness(W), kind="stable")[:count]
-    return pruned_to_units(system, np.sort(best), allow_disconnected=allow_disconnected)
-
-
-# --- step 3: synapses that widen eigenvectors -----------------------------------------------------------------------
-
-
-def degree_heterogeneity(W) -> float:
-    """Return ``<k^2> / <k>^2``, k the number of synapses of a unit, in and out, itself left out; 1 if all are equal."""
-    degrees = _degrees(to_dense(W) != 0)
-    if not degrees.any():
-        raise ValueError("W must have a synapse between two units, got none")
-    return float((degrees**2).mean() / degrees.mean() ** 2)
-
-
-def inverse_participation(W, n_vectors: int = 10) -> float:
-    """Return the mean of ``sum_i |v_i|^4`` over the leading eigenvectors v of W, of norm 1.
-
-    1 for vectors on a single unit, 1 / N for vectors spread evenly over all. `n_vectors` of largest modulus are taken.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> inverse_participation(np.diag([1.0, 2.0]), 2), inverse_participation(np.roll(np.eye(4), 1, axis=0), 4)
-    (1.0, 0.25)
-    """
-    W = to_dense(W)
-    n_vectors = min(as_int("n_vectors", n_vectors), len(W))
-    values, vectors = np.linalg.eig(W)
-    leading = np.argsort(-np.abs(values), kind="stable")[:n_vectors]
-    return round(float((np.abs(vectors[:, leading]) ** 4).sum(axis=0).mean()), 12)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Delocalised(Pruned):
-    """Hold a system with added synapses, as `Pruned` does, and what they changed.
-
-    Attributes
-    ----------
-    heterogeneity, participation : tuple of float
-        `degree_heterogeneity` and `inverse_participation` before and after.
-    target : float
-        What the inverse participation ratio should come below.
-    n_added, n_rounds : int
-        Synapses added, and batches tried.
-    """
-
-    heterogeneity: tuple[float, float] = field(kw_only=True)
-    participation: tuple[float, float] = field(kw_only=True)
-    target: float = field(kw_only=True)
-    n_added: int = field(kw_only=True)
-    n_rounds: int = field(kw_only=True)
-
-    @property
-    def reached(self) -> bool:
-        """Whether the inverse participation ratio came down to the target before synapses or rounds ran out."""
-        return self.participation[1] <= self.target
-
-    def __repr__(self):
-        (h0, h1), (q0, q1) = self.heterogeneity, self.participation
-        return (
-            f"Delocalised({self.n_added} synapses added in {self.n_rounds} rounds, heterogeneity {h0:.4g} to {h1:.4g}, "
-            f"inverse participation {q0:.4g} to {q1:.4g}{'' if self.reached else ', target not reached'})\n"
-            f"  {self.system!r}"
-        )
-
-
-def delocalise_eigenvectors(
-    system,
-    target: float = 0.9,
-    *,
-    max_added: int | None = None,
-    n_vectors: int = 10,
-    max_rounds: int = 60,
-    seed: int | np.random.SeedSequence,
-) -> Delocalised:
-    """Add synapses that raise the degree heterogeneity until the leading eigenvectors have become wider.
-
-    Step 3 of Lyapunov noise pruning. Batches of synapses are drawn between units two synapses apart, whatever the
-    direction (the neighbourhood), better connected ones more often. A batch stays if the heterogeneity ``<k^2>/<k>^2``
-    rises and the inverse participation ratio falls, both: the paper's rule of acceptance is unknown. A new synapse
-    takes its weight, and so its sign, from one that its sending unit has; units without any send none. A batch that the
-    system refuses, since it has no synapses of that kind between two populations, does not stay either.
-
-    Parameters
-    ----------
-    system : System
-        Any system with a recurrent matrix that takes new synapses.
-    target : float
-        Inverse participation ratio to reach, as a fraction, in (0, 1], of that at the beginning.
-    max_added : int, optional
-        Synapses that may be added, by default 5 % of those there are.
-    n_vectors : int
-        Leading eigenvectors, as in `inverse_participation`.
-    max_rounds : int
-        Batches that are tried.
-    seed : int or SeedSequence
-        Seed of the draws.
-
-    Returns
-    -------
-    Delocalised
-
-    Examples
-    --------
-    >>> from penstock.reservoirs import ESN
-    >>> wider = delocalise_eigenvectors(ESN.random(50, density=0.1, seed=0), 0.9, seed=0)
-    >>> wider.heterogeneity[1] > wider.heterogeneity[0], wider.participation[1] < wider.participation[0]
-    (True, True)
-    """
-    system, target = prepared(system), as_fraction("target", target)
-    n_vectors, max_rounds = as_int("n_vectors", n_vectors), as_int("max_rounds", max_rounds)
-    old = to_dense(system.recurrent_matrix())
-    room = round(ROOM * count_synapses(old)) if max_added is None else as_int("max_added", max_added, minimum=0)
-    (rng,) = generators(seed, 1)
-    W, start = old.copy(), inverse_participation(old, n_vectors)
-    now, rounds, batch = start, 0, max(1, room // 10)
-    while now > target * start and room > 0 and rounds < max_rounds:
-        rounds += 1
-        tried = _with_local_synapses(W, min(batch, room), rng)
-        wider = inverse_participation(tried, n_vectors)
-        better = wider < now and degree_heterogeneity(tried) > degree_heterogeneity(W)
-        if better and _takes(system, tried):
-            room -= count_synapses(tried) - count_synapses(W)
-            W, now = tried, wider
-    done = pruned_to(system, sp.csr_array(W), allow_disconnected=True)
-    return Delocalised(
-        done.system,
-        done.kept,
-        done.units,
-        before=system,
-        heterogeneity=(degree_heterogeneity(old), degree_heterogeneity(W)),
-        participation=(start, now),
-        target=target * start,
-        n_added=count_synapses(W) - count_synapses(old),
-        n_rounds=rounds,
-    )
-
-
-def _takes(system, W) -> bool:
-    """Whether a system accepts the synapses of W; a network of populations may have none of that kind."""
-    try:
-        system.with_recurrent(sp.csr_array(W))
-    except ValueError:
-        return False
-    return True
-
-
-def _with_local_synapses(W, count, rng) -> np.ndarray:
-    """Return W with up to `count` synapses more between units two apart, drawn by the product of their degrees."""
-    links = (W != 0) | (W != 0).T
-    np.fill_diagonal(links, False)
-    free = (links.astype(float) @ links > 0) & (W == 0) & (W != 0).any(axis=0)  # of senders with a weight to copy
-    np.fill_diagonal(free, False)
-    to, of = np.nonzero(free)
-    W = W.copy()
-    if to.size:
-        degrees = _degrees(W != 0)
-        chance = degrees[to] * degrees[of]
-        chosen = rng.choice(to.size, min(count, to.size), replace=False, p=chance / chance.sum())
-        sent = [W[:, j][W[:, j] != 0] for j in of[chosen]]
-        W[to[chosen], of[chosen]] = [rng.choice(own) for own in sent]
-    return W
-
-
-def _degrees(linked) -> np.ndarray:
-    linked = linked & ~np.eye(len(linked), dtype=bool)
-    return linked.sum(axis=0).astype(float) + linked.sum(axis=1)
+    system, keep = prepared(system, allow_disconnected), as_keep(keep)
+    between = weighted_betweenness(system.recurrent_matrix())
+    return prune_units(system, keep, by=between, allow_disconnected=allow_disconnected)
 
 
 # --- all steps ------------------------------------------------------------------------------------------------------
@@ -481,7 +261,7 @@ class LyapunovPruned(Pruned):
 
 
 def prune_lyapunov_noise(
-    system,
+    system: System,
     keep: float = 0.5,
     *,
     u=None,
@@ -526,7 +306,7 @@ def prune_lyapunov_noise(
     allow_disconnected : bool
         As in `prune_magnitude`.
     progress : bool
-        Whether a bar appears when step 4 takes longer than two seconds.
+        Whether bars appear when a spectrum, step 3 or step 4 takes longer than two seconds.
 
     Returns
     -------
@@ -554,24 +334,35 @@ def prune_lyapunov_noise(
     >>> pruned.system.n_units, bool(pruned.steps[-1].leading_exponent <= 0)
     (45, True)
     """
-    system, keep = prepared(system), as_keep(keep)
+    system, keep = prepared(system, allow_disconnected), as_keep(keep)
     _check_switches(synapses, nodes, delocalise, time_constants)
     if time_constants:  # before any work: can it be done at all?
-        time_constant_setter(system, with_time_constants)
-    seeds, loose = seed_sequence(seed).spawn(4), {"allow_disconnected": allow_disconnected}
-    now, units, steps = system, np.arange(system.recurrent_matrix().shape[0]), [_record("before", system, u)]
+        search_of(system, with_time_constants, mean_bounds, n_evaluations)
+    if u is None and system.n_inputs and (synapses or time_constants):
+        raise ValueError(
+            f"u must be the inputs of shape (T, {system.n_inputs}) of this driven system, got None; "
+            "only nodes and delocalise need none"
+        )
+    _check_nodes(system, nodes)
+    seeds = seed_sequence(seed).spawn(4)
+    units, steps = np.arange(system.recurrent_matrix().shape[0]), [_record("before", system, u, progress)]
+    now: Any = system
+
+    def record(name, system):
+        steps.append(_record(name, system, u, progress))
+
     if synapses:
-        now = prune_lyapunov_synapses(now, keep, u=u, seed=seeds[0], **loose).system
-        steps.append(_record("synapses", now, u))
+        now = prune_lyapunov_synapses(now, keep, u=u, seed=seeds[0], allow_disconnected=allow_disconnected).system
+        record("synapses", now)
     room, full = None, steps[-1].n_synapses
     if nodes:
-        fewer = prune_betweenness(now, 1.0 - nodes, **loose)
+        fewer = prune_betweenness(now, 1.0 - nodes, allow_disconnected=allow_disconnected)
         now, units = fewer.system, fewer.units
-        steps.append(_record("nodes", now, u))
+        record("nodes", now)
         room = full - steps[-1].n_synapses
     if delocalise is not None:
-        now = delocalise_eigenvectors(now, delocalise, max_added=room, seed=seeds[2]).system
-        steps.append(_record("delocalise", now, u))
+        now = delocalise_eigenvectors(now, delocalise, max_added=room, seed=seeds[2], progress=progress).system
+        record("delocalise", now)
     if time_constants:
         now = tune_time_constants(
             now,
@@ -582,7 +373,7 @@ def prune_lyapunov_noise(
             seed=seeds[3],
             progress=progress,
         ).system
-        steps.append(_record("time constants", now, u))
+        record("time constants", now)
     kept = np.zeros(system.recurrent_matrix().shape, bool)
     kept[np.ix_(units, units)] = to_dense(now.recurrent_matrix()) != 0
     kept.flags.writeable = False
@@ -590,9 +381,8 @@ def prune_lyapunov_noise(
 
 
 def _check_switches(synapses, nodes, delocalise, time_constants):
-    for name, value in (("synapses", synapses), ("time_constants", time_constants)):
-        if not isinstance(value, bool):
-            raise TypeError(f"{name} must be True or False, got {value!r}")
+    check_flag("synapses", synapses)
+    check_flag("time_constants", time_constants)
     if not 0 <= as_finite_float("nodes", nodes) < 1:
         raise ValueError(f"nodes must be the fraction to remove, in [0, 1), got {nodes}")
     if delocalise is not None:
@@ -601,11 +391,21 @@ def _check_switches(synapses, nodes, delocalise, time_constants):
         raise ValueError("at least one step must be on, got synapses=False, nodes=0, delocalise=None, …")
 
 
-def _record(name, system, u) -> PruningStep:
+def _check_nodes(system, nodes):
+    """Raise ValueError if step 2 is on for a model that cannot lose units, before any long work."""
+    n = system.recurrent_matrix().shape[0]
+    if nodes and n > 1:
+        try:
+            system.keep_units(np.arange(n - 1))
+        except ValueError as error:
+            raise ValueError(f"nodes must be 0 for this system: {error}") from None
+
+
+def _record(name, system, u, progress) -> PruningStep:
     """Measure the network as it is after a step."""
     W = to_dense(system.recurrent_matrix())
     known = u is not None or not system.n_inputs
-    exponents = linear_exponents(system, u) if known else np.full(2, np.nan)
+    exponents = linear_exponents(system, u, progress=progress) if known else np.full(2, np.nan)
     return PruningStep(
         name,
         len(W),

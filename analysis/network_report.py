@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from penstock.analysis.linearisation import has_jacobian
 from penstock.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from penstock.analysis.memory import MemoryCapacity, memory_capacity
 from penstock.checks import seed_sequence
@@ -28,7 +29,8 @@ class NetworkSummary:
     density : float
         E / N².
     n_parameters : int
-        Synapses and non-zero input weights; biases and readouts are not counted.
+        Numbers that synapses and input weights take: one each, four for `LTC`. Biases, time constants, an encoder and
+        a readout are not counted.
     spectral_radius : float
         Of W.
     strong_components, weak_components : int
@@ -40,11 +42,15 @@ class NetworkSummary:
     reciprocity : float
         Share of synapses that one in the other direction answers, without those of units onto themselves.
     lyapunov : LyapunovSpectrum or None
-        The largest exponent, if it was asked for and the system has tangents.
+        The largest exponent, if it was asked for and the system has tangents. A `Liquid` has none, since its map jumps
+        where a spike appears: `replica_growth` measures how disturbances of a given size grow instead, and
+        `penstock.spiking.event_driven` gives tangents to the networks it can take.
     memory : MemoryCapacity or None
         If it was asked for.
     system : System
         The network itself.
+    note : str
+        Why there is no exponent, if it was asked for.
     """
 
     n_units: int
@@ -60,10 +66,11 @@ class NetworkSummary:
     lyapunov: LyapunovSpectrum | None
     memory: MemoryCapacity | None
     system: Any
+    note: str = ""
 
     @property
     def largest_exponent(self) -> float | None:
-        """Largest Lyapunov exponent per unit of time, None if it was not measured."""
+        """Largest Lyapunov exponent per unit of time, None if it was not measured; see `note`."""
         return None if self.lyapunov is None else float(self.lyapunov.exponents[0])
 
     @property
@@ -99,7 +106,7 @@ class NetworkSummary:
 
     def __repr__(self):
         rows = [f"  {name:<22}{_text(value):>12}" for name, value in _rows(self)]
-        return "\n".join(["NetworkSummary", *rows])
+        return "\n".join(["NetworkSummary", *rows, *_notes(self)])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -123,7 +130,8 @@ class PruningReport:
     def __repr__(self):
         lines = [f"PruningReport         {'before':>14}{'after':>12}"]
         pairs = zip(_rows(self.before), _rows(self.after), strict=True)
-        return "\n".join([*lines, *(f"  {name:<22}{_text(a):>12}{_text(b):>12}" for (name, a), (_, b) in pairs)])
+        lines += [f"  {name:<22}{_text(a):>12}{_text(b):>12}" for (name, a), (_, b) in pairs]
+        return "\n".join([*lines, *_notes(self.before)])
 
 
 def pruning_report(
@@ -137,7 +145,7 @@ def pruning_report(
         Systems with a recurrent matrix.
     u : array, shape (T, m), or int, optional
         Inputs along which the largest Lyapunov exponent is measured, or the number of steps of an autonomous system;
-        None leaves it out. It is None as well for systems without tangents.
+        None leaves it out. Systems without tangents, such as a `Liquid`, have none: the report says so.
     memory : bool
         Whether `memory_capacity` is measured, with its defaults: delays up to 2N.
     seed : int or SeedSequence, optional
@@ -204,21 +212,24 @@ def network_summary(
         seed = seed_sequence(seed)
     system = as_system(system)
     W = as_links(system.recurrent_matrix())
-    n, inputs = W.shape[0], getattr(system, "W_in", np.empty(0))
+    n, weights = W.shape[0], W.nnz + count_synapses(getattr(system, "W_in", np.empty(0)))
+    exponent, note = (None, "") if u is None else _largest_exponent(system, u, seed, progress)
     strong, weak = (_components(W, connection) for connection in ("strong", "weak"))
     return NetworkSummary(
         n_units=n,
         n_synapses=W.nnz,
         density=W.nnz / n**2,
-        n_parameters=W.nnz + count_synapses(inputs),
+        n_parameters=weights * (1 + len(system._synapse_fields)),
         spectral_radius=spectral_radius(W),
         strong_components=len(strong),
         weak_components=len(weak),
         largest_component=int(strong.max()),
-        **_degrees(W),
-        lyapunov=None if u is None else _largest_exponent(system, u, seed, progress),
+        degree_heterogeneity=degree_heterogeneity(W),
+        reciprocity=_reciprocity(_links(W)),
+        lyapunov=exponent,
         memory=memory_capacity(system, seed=seed, progress=progress) if memory else None,
         system=system,
+        note=note,
     )
 
 
@@ -246,26 +257,36 @@ def _components(W, connection):
     return np.bincount(connected_components(W, connection=connection)[1])
 
 
-def _degrees(W):
-    links = sp.csr_array(W != 0, dtype=np.int64)
+def degree_heterogeneity(W) -> float:
+    """Return <k²> / <k>², k the synapses of a unit, in and out, itself left out; nan if there are none."""
+    k = degrees(W)
+    return float((k**2).mean() / k.mean() ** 2) if k.any() else float("nan")
+
+
+def degrees(W) -> np.ndarray:
+    """Return the synapses of every unit, in and out, those onto itself left out; (N,)."""
+    links = _links(W)
+    return np.asarray(links.sum(axis=0) + links.sum(axis=1), np.float64)
+
+
+def _links(W):
+    links = as_links(sp.csr_array(W) != 0).astype(np.int64)
     links.setdiag(0)
     links.eliminate_zeros()
-    k = links.sum(axis=0) + links.sum(axis=1)
-    if not links.nnz:
-        return {"degree_heterogeneity": np.nan, "reciprocity": np.nan}
-    answered = links.multiply(links.T).sum() / links.nnz
-    return {"degree_heterogeneity": float((k**2).mean() / k.mean() ** 2), "reciprocity": float(answered)}
+    return links
+
+
+def _reciprocity(links):
+    return float(links.multiply(links.T).sum() / links.nnz) if links.nnz else float("nan")
 
 
 def _largest_exponent(system, u, seed, progress):
-    """Return the leading exponent, None if the system has no tangents."""
-    try:
-        system.jacobian(np.zeros(system.n_units), np.zeros(system.n_inputs))
-    except TypeError:
-        return None
+    """Return the leading exponent, or None, and why there is none."""
+    if not has_jacobian(system):
+        return None, f"no exponent: {type(system).__name__} has no tangents; see replica_growth"
     if system.n_inputs == 0:
-        return lyapunov_spectrum(system, n_exponents=1, n_steps=u, seed=seed, progress=progress)
-    return lyapunov_spectrum(system, u, 1, seed=seed, progress=progress)
+        return lyapunov_spectrum(system, n_exponents=1, n_steps=u, seed=seed, progress=progress), ""
+    return lyapunov_spectrum(system, u, 1, seed=seed, progress=progress), ""
 
 
 def _by_unit(values):
@@ -274,9 +295,13 @@ def _by_unit(values):
 
 def _rows(summary):
     """Return the measures of a summary with their names; those that were not measured are left out."""
-    names = [field.name for field in fields(summary)][:-3] + ["largest_exponent", "memory_capacity"]
+    names = [field.name for field in fields(summary)][:-4] + ["largest_exponent", "memory_capacity"]
     rows = [(name.removeprefix("n_").replace("_", " "), getattr(summary, name)) for name in names]
     return [(name, value) for name, value in rows if value is not None]
+
+
+def _notes(summary):
+    return [f"  {summary.note}"] if summary.note else []
 
 
 def _text(value):

@@ -3,14 +3,23 @@
 import numpy as np
 import scipy.sparse as sp
 
+from penstock.analysis.linearisation import stationary_covariance
 from penstock.analysis.network_report import as_links, to_dense
-from penstock.analysis.pruning import Pruned, as_keep, observed_run, prepared, pruned_to, synapses
+from penstock.analysis.pruning import (
+    Pruned,
+    as_keep,
+    check_flag,
+    observed_run,
+    prepared,
+    pruned_to,
+    synapses,
+    with_synapses,
+)
 from penstock.checks import as_finite_array, as_matrix, seed_sequence
-from penstock.scaling import spectral_radius
 from penstock.system import System, as_system
 from penstock.threads import one_blas_thread
 
-__all__ = ["noise_covariance", "noise_importance", "prune_noise", "prune_spectral"]
+__all__ = ["prune_noise", "prune_spectral"]
 
 
 def prune_noise(
@@ -68,23 +77,17 @@ def prune_noise(
     >>> prune_noise(ESN.random(100, seed=0), 0.3, seed=1).n_synapses
     2989
     """
-    system, keep, rng = prepared(system), as_keep(keep), np.random.default_rng(seed_sequence(seed))
-    _check_flag("correct_diagonal", correct_diagonal)
+    system, keep = prepared(system, allow_disconnected), as_keep(keep)
+    rng = np.random.default_rng(seed_sequence(seed))
+    check_flag("correct_diagonal", correct_diagonal)
     if covariance is not None and u is not None:
         raise TypeError("covariance and u must not both be given: u is there to measure the covariance")
     if covariance is None:
         covariance = noise_covariance(system, u)
-    importance = noise_importance(system.recurrent_matrix(), covariance)
-    to, of, weights = synapses(system)
-    itself = to == of
-    share = np.asarray(importance[to, of]).ravel()[~itself]
-    p = np.ones(len(weights))
-    p[~itself] = sampling_probabilities(share, keep * len(weights) - itself.sum())
-    kept = rng.random(len(weights)) < p
-    W = sp.csr_array((weights[kept] / p[kept], (to[kept], of[kept])), importance.shape)
+    old = as_links(system.recurrent_matrix())
+    W = drawn(system, keep_probabilities(old, abs(to_dense(old)), covariance, keep), rng)
     if correct_diagonal:
-        gain = abs(W).sum(axis=1) - abs(as_links(system.recurrent_matrix())).sum(axis=1)
-        W = W - sp.diags_array(gain, format="csr")
+        W = W - sp.diags_array(abs(W).sum(axis=1) - abs(old).sum(axis=1), format="csr")
     return pruned_to(system, W, allow_disconnected=allow_disconnected)
 
 
@@ -121,8 +124,6 @@ def noise_covariance(system: System, u=None, *, washout: int | None = None) -> n
     >>> noise_covariance(ESN([[0.6]], [[1.0]])).round(4)  # 1 / (1 - 0.6²)
     array([[1.5625]])
     """
-    import scipy.linalg
-
     system = as_system(system)
     if u is not None:
         states = observed_run(system, u, washout)
@@ -133,12 +134,7 @@ def noise_covariance(system: System, u=None, *, washout: int | None = None) -> n
         A = np.asarray(system.jacobian(np.zeros(system.n_units), np.zeros(system.n_inputs)), np.float64)
     except TypeError as error:
         raise TypeError(f"u must be given, a noisy input, since there is no linearisation: {error}") from None
-    radius = spectral_radius(A)
-    if not radius < 1:
-        raise ValueError(
-            f"system must be stable at rest, got a Jacobian of spectral radius {radius:.6g}; give u or covariance"
-        )
-    return scipy.linalg.solve_discrete_lyapunov(A, np.eye(len(A)))[system.observed, system.observed]
+    return stationary_covariance(A)[system.observed, system.observed]
 
 
 def noise_importance(W, covariance) -> sp.csr_array:
@@ -189,6 +185,31 @@ def noise_importance(W, covariance) -> sp.csr_array:
     return sp.csr_array((np.abs(W.data) * distance.clip(min=0.0), W.indices, W.indptr), W.shape)
 
 
+def keep_probabilities(W, strengths, covariance, keep: float) -> np.ndarray:
+    """Return the probabilities (N, N) of keeping synapses, p_ij = min(1, kappa s_ij (C_ii + C_jj ∓ 2 C_ij)).
+
+    The sign is minus for positive weights and plus for negative ones; kappa is such that a fraction `keep` of all
+    synapses stays in the mean. Synapses of units onto themselves all stay. The strengths s (N, N) must be above 0 where
+    W (N, N) has a synapse.
+    """
+    W, strengths = to_dense(W), as_finite_array("strengths", strengths, ndim=2)
+    if strengths.shape != W.shape or not (strengths[W != 0] > 0).all():
+        raise ValueError(f"strengths must have shape {W.shape} and be above 0 at every synapse of W")
+    importance = to_dense(noise_importance(np.sign(W) * strengths, covariance))
+    p, itself = (W != 0).astype(np.float64), np.eye(len(W), dtype=bool)
+    others, alone = (W != 0) & ~itself, np.count_nonzero(np.diag(W))
+    p[others] = sampling_probabilities(importance[others], keep * np.count_nonzero(W) - alone)
+    return p
+
+
+def drawn(system, p, rng) -> sp.csr_array:
+    """Return a recurrent matrix whose synapses are kept with probabilities p (N, N), and are then w / p."""
+    to, of, weights = synapses(system)
+    p = p[to, of]
+    kept = rng.random(len(p)) < p
+    return with_synapses(system, to[kept], of[kept], weights[kept] / p[kept])
+
+
 def prune_spectral(system: System, keep: float, *, seed, allow_disconnected: bool = False) -> Pruned:
     """Keep every link with a probability that its effective resistance decides: the graph keeps its Laplacian.
 
@@ -226,7 +247,8 @@ def prune_spectral(system: System, keep: float, *, seed, allow_disconnected: boo
     >>> prune_spectral(ESN.random(100, seed=0), 0.3, seed=1).n_synapses
     3042
     """
-    system, keep, rng = prepared(system), as_keep(keep), np.random.default_rng(seed_sequence(seed))
+    system, keep = prepared(system, allow_disconnected), as_keep(keep)
+    rng = np.random.default_rng(seed_sequence(seed))
     to, of, weights = synapses(system)
     n, itself = system.recurrent_matrix().shape[0], to == of
     a = np.abs(to_dense(system.recurrent_matrix())).astype(np.float64)
@@ -260,7 +282,7 @@ def _resistances(a):
 def sampling_probabilities(importance, expected: float, sizes=None) -> np.ndarray:
     """Return p = min(1, kappa importance) whose sum, each counted `sizes` times, is `expected` if that can be."""
     sizes = np.ones(len(importance)) if sizes is None else np.asarray(sizes, np.float64)
-    if len(importance) and expected <= 0:
+    if expected < 0 or (expected == 0 and len(importance)):
         raise ValueError("keep must be larger, got fewer synapses than units have onto themselves, which all stay")
     positive = importance > 0
     if sizes[positive].sum() <= expected:
@@ -272,8 +294,3 @@ def sampling_probabilities(importance, expected: float, sizes=None) -> np.ndarra
     kappa = (expected - capped) / np.where(rest > 0, rest, np.inf)
     first = np.flatnonzero(kappa * largest <= 1)[0]
     return np.minimum(1.0, kappa[first] * importance)
-
-
-def _check_flag(name, value):
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False, got {value!r}")

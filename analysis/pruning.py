@@ -9,6 +9,8 @@ function                   what stays                                  weights t
 `prune_noise`              at random, by the covariance under noise    w / p: unbiased
 `prune_spectral`           at random, by effective resistance          w / p: unbiased
 `prune_units`              the units with the largest scores           as they were
+`remove_synapses`          all others                                  as they were
+`remove_units`             all others                                  as they were
 =========================  ==========================================  ========================================
 """
 
@@ -22,7 +24,7 @@ import scipy.sparse as sp
 from penstock.analysis.network_report import PruningReport, as_links, count_synapses, pruning_report, to_dense
 from penstock.checks import as_finite_array, as_fraction, as_int, seed_sequence
 from penstock.recurrent import as_units
-from penstock.system import System, as_system
+from penstock.system import System, SystemDefaults, as_system
 
 __all__ = [
     "Pruned",
@@ -30,6 +32,7 @@ __all__ = [
     "prune_magnitude",
     "prune_random",
     "prune_units",
+    "remove_synapses",
     "remove_units",
     "rewire",
     "unit_activity",
@@ -106,18 +109,16 @@ def pruned_to_units(system, units, *, allow_disconnected: bool) -> Pruned:
 
 def check_connected(W, kept, units, allow_disconnected: bool) -> None:
     """Raise ValueError if no synapse is left, or units that were connected, in whatever direction, no longer are."""
-    if not isinstance(allow_disconnected, bool):
-        raise TypeError(f"allow_disconnected must be True or False, got {allow_disconnected!r}")
     if allow_disconnected:
         return
-    remedy = "keep more, or give allow_disconnected=True"
+    remedy = "keep more, or give allow_disconnected=True if that may be"
     if count_synapses(W) and not kept.any():
-        raise ValueError(f"keep must leave at least one synapse, got none of {count_synapses(W)}; {remedy}")
+        raise ValueError(f"at least one synapse must stay, got none of {count_synapses(W)}; {remedy}")
     before, after = _parts(W)[units], _parts(kept[np.ix_(units, units)])
     n_before, n_after = len(np.unique(before)), len(np.unique(after))
     if n_after > n_before:
         raise ValueError(
-            f"keep must leave the network connected, but its {len(units)} units fall into {n_after} parts, "
+            f"the network must stay connected, but its {len(units)} units fall into {n_after} parts, "
             f"{n_before} before; {remedy}"
         )
 
@@ -148,12 +149,19 @@ def with_synapses(system, to, of, weights):
     return sp.csr_array((np.asarray(weights), (to, of)), shape)
 
 
-def prepared(system):
+def prepared(system, allow_disconnected: bool = False) -> SystemDefaults:
     """Return a System that has a recurrent matrix with synapses; raise TypeError or ValueError otherwise."""
+    check_flag("allow_disconnected", allow_disconnected)
     system = as_system(system)
     if not count_synapses(system.recurrent_matrix()):
         raise ValueError("system must have at least one synapse to prune, got a recurrent matrix of zeros")
     return system
+
+
+def check_flag(name: str, value) -> None:
+    """Raise TypeError unless `value` is True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
 
 
 def as_keep(keep) -> float:
@@ -225,7 +233,7 @@ def prune_magnitude(system: System, keep: float, *, allow_disconnected: bool = F
     >>> round(spectral_radius(rescaled.W), 6)
     0.9
     """
-    system = prepared(system)
+    system = prepared(system, allow_disconnected)
     return _keep_best(system, keep, np.abs(synapses(system)[2]), allow_disconnected)
 
 
@@ -256,7 +264,7 @@ def prune_random(system: System, keep: float, *, seed, allow_disconnected: bool 
     >>> prune_random(ESN.random(100, seed=0), 0.3, seed=1).n_synapses
     3000
     """
-    system, rng = prepared(system), np.random.default_rng(seed_sequence(seed))
+    system, rng = prepared(system, allow_disconnected), np.random.default_rng(seed_sequence(seed))
     return _keep_best(system, keep, rng.permutation(len(synapses(system)[2])), allow_disconnected)
 
 
@@ -291,9 +299,44 @@ def prune_activity(
     >>> prune_activity(ESN.random(100, seed=0), 0.3, u).n_synapses
     3000
     """
-    system, keep = prepared(system), as_keep(keep)
+    system, keep = prepared(system, allow_disconnected), as_keep(keep)
     _, of, weights = synapses(system)
     return _keep_best(system, keep, np.abs(weights) * unit_activity(system, u, washout=washout)[of], allow_disconnected)
+
+
+def remove_synapses(system: System, synapses, *, allow_disconnected: bool = False) -> Pruned:
+    """Take the given synapses away.
+
+    Parameters
+    ----------
+    system, allow_disconnected
+        As in `prune_magnitude`.
+    synapses : array of bool, shape (N, N)
+        True at [i, j] to remove the synapse from unit j to unit i, if there is one.
+
+    Returns
+    -------
+    Pruned
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `prune_magnitude`, or if `synapses` is no such array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from penstock.reservoirs import ESN
+    >>> remove_synapses(ESN.random(40, seed=0), np.eye(40, dtype=bool)).n_synapses == 40 * 39
+    True
+    """
+    system = prepared(system, allow_disconnected)
+    W, gone = to_dense(system.recurrent_matrix()), np.asarray(synapses)
+    if gone.dtype != bool:
+        raise TypeError(f"synapses must be an array of bool, True where to remove, got dtype {gone.dtype}")
+    if gone.shape != W.shape:
+        raise ValueError(f"synapses must have shape {W.shape}, got {gone.shape}")
+    return pruned_to(system, np.where(gone, 0, W), allow_disconnected=allow_disconnected)
 
 
 def unit_activity(system: System, u, *, washout: int | None = None) -> np.ndarray:
@@ -428,14 +471,14 @@ def prune_units(system: System, keep: float, *, by, allow_disconnected: bool = F
     Pruned(215 of 320 synapses, 30 of 40 units)
       ESN(n_units=30, n_inputs=1, leak=1.0, activation=tanh, W=sparse(215 non-zeros), float64)
     """
-    system, keep = prepared(system), as_keep(keep)
+    system, keep = prepared(system, allow_disconnected), as_keep(keep)
     n = system.recurrent_matrix().shape[0]
     scores = as_finite_array("by", by, ndim=1)
     if scores.shape != (n,):
         raise ValueError(f"by must have shape ({n},), one score for every unit, got {scores.shape}")
     best = np.argsort(-scores, kind="stable")[: round(keep * n)]
     if not best.size:
-        raise ValueError(f"keep must leave at least one unit, got {keep} of {n}")
+        raise ValueError(f"keep must leave at least one unit, got {keep:.6g} of {n}")
     return pruned_to_units(system, best, allow_disconnected=allow_disconnected)
 
 
@@ -464,7 +507,7 @@ def remove_units(system: System, units, *, allow_disconnected: bool = False) -> 
     >>> remove_units(ESN.random(40, seed=0), [0, 3]).n_synapses == 38**2
     True
     """
-    system = prepared(system)
+    system = prepared(system, allow_disconnected)
     n = system.recurrent_matrix().shape[0]
     left = np.setdiff1d(np.arange(n), as_units("units", units, n))
     if not left.size:

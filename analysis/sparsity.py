@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from penstock.analysis.network_report import count_synapses
 from penstock.checks import as_finite_array, as_int, seed_sequence
 from penstock.progress import track
 from penstock.scaling import spectral_radius
+from penstock.system import as_system
 
 __all__ = ["SparsitySweep", "sparsity_sweep"]
 
@@ -151,14 +153,24 @@ def sparsity_sweep(
         for_system, for_pruner = seed_sequence(numbers[column]).spawn(2)
         if row < 0:
             whole = _draw(system, for_system)
-            before[:, column] = *_sizes(whole), float(score(whole))
+            before[:, column] = *_sizes(whole), _number("score", score(whole))
             continue
         pruned = _prune(pruner, whole, float(keeps[row]), for_pruner, numbers[column])
-        exponent = np.nan if leading_exponent is None else float(leading_exponent(pruned))
+        exponent = np.nan if leading_exponent is None else _number("leading_exponent", leading_exponent(pruned))
         radius = spectral_radius(pruned.recurrent_matrix())
-        after[:, row, column] = *_sizes(pruned), float(score(pruned)), radius, exponent
-    counts = [a.astype(np.int64) for a in (*after[:2], *before[:2])]
-    return SparsitySweep(keeps, after[2], before[2], *counts, after[3], after[4], numbers)
+        after[:, row, column] = *_sizes(pruned), _number("score", score(pruned)), radius, exponent
+    return SparsitySweep(
+        keeps=keeps,
+        scores=after[2],
+        unpruned=before[2],
+        synapses=after[0].astype(np.int64),
+        units=after[1].astype(np.int64),
+        n_synapses=before[0].astype(np.int64),
+        n_units=before[1].astype(np.int64),
+        spectral_radius=after[3],
+        leading_exponent=after[4],
+        seeds=numbers,
+    )
 
 
 def _as_keeps(keeps) -> np.ndarray:
@@ -178,20 +190,31 @@ def _as_seeds(seeds) -> tuple[int, ...]:
 
 
 def _draw(system, seed):
-    drawn = system if hasattr(system, "step") else system(seed) if callable(system) else None
-    if not hasattr(drawn, "recurrent_matrix"):
+    if hasattr(system, "step"):
+        return as_system(system)
+    if not callable(system):
         raise TypeError(f"system must be a System or a function draw(seed) that returns one, got {system!r}")
-    return drawn
+    return as_system(system(seed))
+
+
+def _number(name, value) -> float:
+    """Return what a function gave as a float; nan and infinity are numbers here."""
+    if isinstance(value, bool) or np.ndim(value) or not np.issubdtype(np.asarray(value).dtype, np.number):
+        raise TypeError(f"{name}(system) must return a number, got {value!r}")
+    return float(value)
 
 
 def _prune(pruner, system, keep, seed, number):
     """Return the pruned system; say in a note at which share and seed a pruner failed."""
     seeded = {"seed": seed} if _takes_seed(pruner) else {}
     try:
-        return pruner(system, keep=keep, **seeded).system
+        pruned = pruner(system, keep=keep, **seeded)
     except Exception as error:
         error.add_note(f"while pruning to keep = {keep:g} with seed {number}")
         raise
+    if not hasattr(pruned, "system"):
+        raise TypeError(f"pruner must return a Pruned, as the prune_… functions do, got {pruned!r}")
+    return as_system(pruned.system)
 
 
 def _takes_seed(pruner) -> bool:
@@ -201,7 +224,7 @@ def _takes_seed(pruner) -> bool:
 
 def _sizes(system) -> tuple[float, float]:
     W = system.recurrent_matrix()
-    return float(W.count_nonzero() if hasattr(W, "nnz") else np.count_nonzero(W)), float(W.shape[0])
+    return float(count_synapses(W)), float(W.shape[0])
 
 
 def _standard_error(scores) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Time constants drawn for the widest Lyapunov spectrum that has no positive exponent."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,10 @@ import numpy as np
 from penstock.analysis.linearisation import linear_exponents
 from penstock.checks import as_finite_array, as_int, as_vector, generators
 from penstock.progress import track
+from penstock.recurrent import field_names
 from penstock.system import as_system
 
-__all__ = ["TimeConstants", "tune_time_constants", "with_leaks"]
+__all__ = ["TimeConstants", "tune_time_constants"]
 
 INFEASIBLE = 1e6  # added to a positive leading exponent, so that every permitted choice is better
 
@@ -87,7 +88,7 @@ def with_leaks(system, tau) -> Any:
     [0.6321, 0.5]
     """
     system = as_system(system)
-    if not (is_dataclass(system) and "leak" in {field.name for field in fields(system)}):
+    if "leak" not in field_names(system):
         raise TypeError(
             f"{type(system).__name__} has no field `leak` to hold time constants: give with_time_constants=…, a "
             "function (system, tau) -> System, or leave out the step by time_constants=False"
@@ -125,8 +126,9 @@ def tune_time_constants(
     u : array, shape (T, m), optional
         Inputs of a driven system along which exponents are measured; some hundred steps will do.
     with_time_constants : callable, optional
-        ``with_time_constants(system, tau) -> System``, tau (N,) for the N units of the recurrent matrix; by default
-        `with_leaks`. For a spiking network: a function that makes it anew with these membrane time constants.
+        ``with_time_constants(system, tau) -> System``, tau (N,) for the N units of the recurrent matrix. By default the
+        leaks of a system that has such become ``1 - exp(-dt / tau)``. For an LTC give ``lambda ltc, tau: replace(ltc,
+        C_m=tau * ltc.g_leak)``, for a spiking network a function that makes it anew with these membrane time constants.
     mean_bounds : (float, float), optional
         Least and greatest mean, in the system's unit of time; one and 20 steps by default.
     shape_bounds : (float, float)
@@ -163,12 +165,9 @@ def tune_time_constants(
     """
     import scipy
 
-    system, n_evaluations = as_system(system), as_int("n_evaluations", n_evaluations)
-    change = time_constant_setter(system, with_time_constants)
-    bounds = [
-        _log_bounds("mean_bounds", (system.dt, 20 * system.dt) if mean_bounds is None else mean_bounds),
-        _log_bounds("shape_bounds", shape_bounds),
-    ]
+    system = as_system(system)
+    change, mean_range = search_of(system, with_time_constants, mean_bounds, n_evaluations)
+    bounds = [mean_range, _log_bounds("shape_bounds", shape_bounds)]
     (rng,) = generators(seed, 1)
     quantiles = rng.random(system.recurrent_matrix().shape[0])
     before = linear_exponents(system, u)
@@ -189,14 +188,16 @@ def tune_time_constants(
     return TimeConstants(changed, tau, mean, shape, before, after, len(tried))
 
 
-def time_constant_setter(system, with_time_constants) -> Callable:
-    """Return the function (system, tau) -> System; raise TypeError for a system that has no time constants."""
+def search_of(system, with_time_constants, mean_bounds, n_evaluations) -> tuple[Callable, tuple[float, float]]:
+    """Return the function (system, tau) -> System and the bounds of the mean's logarithm, all arguments checked."""
+    as_int("n_evaluations", n_evaluations)
+    bounds = _log_bounds("mean_bounds", (system.dt, 20 * system.dt) if mean_bounds is None else mean_bounds)
     if with_time_constants is None:
-        with_leaks(system, system.dt)
-        return with_leaks
+        with_leaks(system, system.dt)  # has it any?
+        return with_leaks, bounds
     if not callable(with_time_constants):
         raise TypeError(f"with_time_constants must be a function (system, tau), got {with_time_constants!r}")
-    return with_time_constants
+    return with_time_constants, bounds
 
 
 def quartile_width(exponents) -> float:

@@ -8,15 +8,15 @@ import numpy as np
 import scipy.sparse as sp
 
 from penstock.analysis.networks import network_measures
-from penstock.checks import as_finite_array, as_int, as_matrix, generators, seed_sequence
+from penstock.checks import as_finite_array, as_finite_float, as_int, as_matrix, generators, seed_sequence
 from penstock.laws import Uniform
 from penstock.progress import track
+from penstock.system import as_system
 
 __all__ = [
     "Topology",
     "TopologyStudy",
     "layered_weights",
-    "orient_by_order",
     "random_graph_study",
     "topology_correlations",
     "topology_measures",
@@ -103,8 +103,8 @@ def _links(network) -> sp.csr_array:
     """Return the directed edges as a matrix of ones, [i, j] from j to i, with an empty diagonal."""
     import networkx as nx
 
-    if hasattr(network, "recurrent_matrix"):
-        network = network.recurrent_matrix()
+    if hasattr(network, "step"):
+        network = as_system(network).recurrent_matrix()
     if isinstance(network, nx.Graph):
         network = nx.to_scipy_sparse_array(nx.DiGraph(network), weight=None, format="csr", dtype=float).T
     matrix = sp.coo_array(as_matrix("network", network, (None, None), np.float64))
@@ -124,12 +124,6 @@ def orient_by_order(graph) -> Any:
     """Return the networkx.DiGraph in which every link of an undirected graph runs from its earlier to its later node.
 
     The result has no cycles. A source is a node that comes before all its neighbours.
-
-    Examples
-    --------
-    >>> import networkx as nx
-    >>> list(orient_by_order(nx.Graph([(0, 1), (2, 1), (2, 0)])).edges)
-    [(0, 1), (0, 2), (1, 2)]
     """
     import networkx as nx
 
@@ -165,6 +159,11 @@ def layered_weights(graph, *, values: Callable = _UNIFORM, seed) -> sp.csr_array
     sparse array, shape (n, n)
         W[i, j] from node j to node i in the order of the graph's nodes.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If the graph is directed or empty, or `values` no such law.
+
     Examples
     --------
     >>> import networkx as nx
@@ -177,12 +176,18 @@ def layered_weights(graph, *, values: Callable = _UNIFORM, seed) -> sp.csr_array
 
     (rng,) = generators(seed, 1)
     oriented = orient_by_order(graph)
+    if not callable(values):
+        raise TypeError(f"values must be a law (rng, size) -> array, got {values!r}")
+    if not oriented:
+        raise ValueError("graph must have at least one node, got none")
     index = {node: i for i, node in enumerate(oriented)}
     pairs = [(index[u], index[v]) for u, v in oriented.edges]
     for layer in nx.topological_generations(oriented):
         pairs += [(index[u], index[v]) for u in layer for v in layer]
     sources, targets = np.array(sorted(pairs)).T
     weights = as_finite_array("values(rng, size)", values(rng, len(pairs)), ndim=1)
+    if weights.shape != sources.shape:
+        raise ValueError(f"values(rng, size) must return shape {sources.shape}, got {weights.shape}")
     return sp.csr_array((weights, (targets, sources)), shape=(len(index), len(index)))
 
 
@@ -352,6 +357,11 @@ def random_graph_study(
     -------
     TopologyStudy
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of no use, a network has no recurrent matrix or no edge, or a score is not finite.
+
     References
     ----------
     H. Darji, Investigating sparsity in recurrent neural networks, thesis, Univ. of Passau (data and code:
@@ -378,5 +388,5 @@ def random_graph_study(
     for child in track(seed_sequence(seed).spawn(n_graphs), n_graphs, "random graphs", progress):
         system = draw(child)
         topologies.append(topology_measures(system))
-        scores.append(float(score(system)))
+        scores.append(as_finite_float("score(system)", score(system)))
     return topology_correlations(topologies, scores)

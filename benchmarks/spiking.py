@@ -38,7 +38,21 @@ def save_networks(folder):
     rng = np.random.default_rng(1)
     post = np.concatenate([np.sort(rng.choice(20_000, 100, replace=False)) for _ in range(20_000)])
     np.savez(folder / "large.npz", pre=np.repeat(np.arange(20_000), 100), post=post, v=rng.uniform(-60, -50, 20_000))
+    np.savez(folder / "plastic.npz", **plastic_arrays())
     np.savez(folder / "izhikevich.npz", **izhikevich_arrays())
+
+
+def plastic_arrays():
+    """4000 neurons with 100 targets each, delays of 0.1 to 5 ms from the excitatory ones, weights within bounds."""
+    rng = np.random.default_rng(4)
+    post = np.concatenate([np.sort(rng.choice(4000, 100, replace=False)) for _ in range(4000)])
+    return {
+        "pre": np.repeat(np.arange(4000), 100),
+        "post": post,
+        "v": rng.uniform(-60, -50, 4000),
+        "w": rng.uniform(8.0, 24.4, 320_000),
+        "delay": rng.integers(1, 51, 320_000) * 0.1,
+    }
 
 
 def izhikevich_arrays():
@@ -70,10 +84,32 @@ def penstock_network(name, folder):
         net = vogels_abbott_coba(1)
     elif name == "izhikevich":
         net = izhikevich_2003(3, noise=np.load(folder / "izhikevich.npz")["noise"])
+    elif name == "plastic":
+        net = plastic_network(np.load(folder / "plastic.npz"))
     else:
         net = large_network(np.load(folder / "large.npz"))
     for group in net.groups:
         net.record(group, "spikes")
+    return net
+
+
+def plastic_network(data):
+    """Neurons of CUBA, excitatory synapses under additive STDP."""
+    from penstock.spiking import LIF, Exponential, Network, PairSTDP, from_edges
+
+    net = Network(dt=0.1, seed=0)
+    neurons = LIF(4000, tau_m=20, C_m=200, E_L=-49, V_th=-50, V_reset=-60, t_ref=5)
+    cells = net.add(neurons, name="cells", v=data["v"])
+    pre, post, n_exc = data["pre"], data["post"], 3200
+    rule = PairSTDP(0.16, 0.168, w_max=32.4)
+    exc, inh = pre < n_exc, pre >= n_exc
+    net.connect(
+        cells[:n_exc], cells, Exponential(5.0, name="ge"), from_edges(pre[exc], post[exc]), weight=data["w"],
+        delay=data["delay"], plasticity=rule,
+    )  # fmt: skip
+    net.connect(
+        cells[n_exc:], cells, Exponential(10.0, name="gi"), from_edges(pre[inh] - n_exc, post[inh]), weight=-90.0
+    )
     return net
 
 
@@ -99,7 +135,18 @@ def large_network(data):
 
 def brian2_current(data, n, n_exc):
     """CUBA: exact integration, one group, two sets of synapses."""
-    from brian2 import NeuronGroup, Synapses, ms, mV
+    from brian2 import Synapses
+
+    cells = brian2_cuba_cells(data, n)
+    exc = Synapses(cells, cells, on_pre="ge += 1.62*mV")
+    inh = Synapses(cells, cells, on_pre="gi -= 9*mV")
+    connect(data, n_exc, exc, inh)
+    return cells, exc, inh
+
+
+def brian2_cuba_cells(data, n):
+    """The neurons of CUBA."""
+    from brian2 import NeuronGroup, ms, mV
 
     model = """
     dv/dt = (E_L - v + ge + gi) / tau_m : volt (unless refractory)
@@ -111,10 +158,7 @@ def brian2_current(data, n, n_exc):
         n, model, threshold="v > V_th", reset="v = V_r", refractory=5 * ms, method="exact", namespace=names
     )
     cells.v = data["v"] * mV
-    exc = Synapses(cells, cells, on_pre="ge += 1.62*mV")
-    inh = Synapses(cells, cells, on_pre="gi -= 9*mV")
-    connect(data, n_exc, exc, inh)
-    return cells, exc, inh
+    return cells
 
 
 def brian2_coba(data, n, n_exc):
@@ -136,6 +180,27 @@ def brian2_coba(data, n, n_exc):
     inh = Synapses(cells, cells, on_pre="gi += 6.7")
     connect(data, n_exc, exc, inh)
     return cells, exc, inh
+
+
+def brian2_plastic(data):
+    """CUBA with event-driven STDP."""
+    from brian2 import Synapses, ms, mV
+
+    cells = brian2_cuba_cells(data, 4000)
+    inh = Synapses(cells, cells, on_pre="gi -= 9*mV")
+    names = {"tau": 20 * ms, "up": 0.016 * mV, "down": -0.0168 * mV, "w_max": 3.24 * mV}
+    plastic = Synapses(
+        cells,
+        cells,
+        "w : volt\ndx/dt = -x / tau : volt (event-driven)\ndy/dt = -y / tau : volt (event-driven)",
+        on_pre="ge_post += w\nx += up\nw = clip(w + y, 0*volt, w_max)",
+        on_post="y += down\nw = clip(w + x, 0*volt, w_max)",
+        namespace=names,
+    )
+    connect(data, 3200, plastic, inh)
+    plastic.w = data["w"] / 10 * mV
+    plastic.pre.delay = data["delay"] * ms
+    return cells, plastic, inh
 
 
 def connect(data, n_exc, exc, inh):
@@ -180,6 +245,8 @@ def brian2_network(name, folder):
         objects = brian2_izhikevich(data)
     elif name == "coba":
         objects = brian2_coba(data, 4000, 3200)
+    elif name == "plastic":
+        objects = brian2_plastic(data)
     else:
         objects = brian2_current(data, len(data["v"]), len(data["v"]) * 4 // 5)
     monitor = SpikeMonitor(objects[0])
@@ -192,9 +259,12 @@ def brian2_network(name, folder):
 def penstock_task(name, folder):
     """Return the function that runs once and gives (CPU seconds of the run, number of spikes)."""
     net = penstock_network(name, folder)
+    weights = [projection.weights for projection in net.projections if projection.plasticity]
 
     def task():
         net.reset()
+        for projection, initial in zip(net.projections, weights, strict=False):
+            projection.weights = initial
         start = time.process_time()
         result = net.run(BIOLOGICAL_MS, progress=False)
         seconds = time.process_time() - start
@@ -292,6 +362,7 @@ NETWORKS = {
     "cuba": "CUBA-4000",
     "coba": "COBA-4000",
     "large": "20,000 x 100",
+    "plastic": "4000 x 100, STDP",
     "izhikevich": "Izhikevich-1000",
 }
 
@@ -452,8 +523,9 @@ def report(simulators, missing, options, runs, starts):
         "the loop alone, by the CPU clock of the program, without loading and saving.",
         "CUBA-4000 and COBA-4000: `vogels_abbott_cuba(1)` and `vogels_abbott_coba(1)`, 320,150 synapses, dt 0.1 ms, "
         "exact integration and exponential Euler. 20,000 x 100: neurons, weights and time constants of CUBA, 16,000 "
-        "excitatory and 4000 inhibitory, 100 random targets each. Izhikevich-1000: `izhikevich_2003(3)`, all-to-all, "
-        "dt 1 ms, scheme of half-steps, tabulated noise.",
+        "excitatory and 4000 inhibitory, 100 random targets each. 4000 x 100, STDP: a fifth of it, every excitatory "
+        "synapse with a weight and a delay (0.1 to 5 ms) of its own, additive STDP of all pairs. Izhikevich-1000: "
+        "`izhikevich_2003(3)`, all-to-all, dt 1 ms, scheme of half-steps, tabulated noise.",
         measure.table([*header, "spikes"], runs),
     ]
     if starts:

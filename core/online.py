@@ -287,7 +287,8 @@ class LMS(_Online):
         W, c, largest, row = descend(self, X, Y, rate, limit=DIVERGED, further=further)
         if row >= 0:
             one = np.ones((len(X), int(self.fit_intercept)))
-            bound = 2 / np.linalg.norm(np.hstack([X, one]), 2) ** 2 * len(X)
+            norm = np.linalg.norm(np.hstack([X, one]), 2)  # its square might overflow
+            bound = 2 / norm / norm * len(X)
             raise FloatingPointError(
                 f"LMS diverged at row {row}: learning_rate must lie well below 2 / λ_max = {bound:.3g} for these X, "
                 f"got {rate:g}; NLMS(0.5) adapts it to every row"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,10 +20,11 @@ def recurrent_matrix(system):
     TypeError
         If the system has no such field, or a model says why its W is not all of its recurrence.
     """
-    name, W = type(system).__name__, getattr(system, "W", None)
+    name = type(system).__name__
+    W: Any = getattr(system, "W", None)
     if system._no_recurrent_matrix:
         raise TypeError(f"{name} has no recurrent matrix to replace: {system._no_recurrent_matrix}")
-    if not is_dataclass(system) or "W" not in {field.name for field in fields(system)}:
+    if "W" not in field_names(system):
         raise TypeError(
             f"{name} has no recurrent matrix: it has no field W (N, N); a class of your own may define "
             "recurrent_matrix(), with_recurrent(W) and keep_units(units)"
@@ -60,8 +62,9 @@ def keep_units(system, units, **changes):
         smaller = replace(system, **(kept | changes))
     except ValueError as error:
         raise ValueError(f"{len(units)} of {n} units do not make {type(system).__name__}: {error}") from None
-    whole_state = system.start is not None and len(system.start) == n
-    return smaller.starting_at(system.start[units]) if whole_state else smaller
+    if system.start is None or len(system.start) % n:
+        return smaller
+    return smaller.starting_at(system.start.reshape(-1, n)[:, units].ravel())  # states of several numbers per unit
 
 
 def as_units(name: str, units, n_units: int) -> np.ndarray:
@@ -83,6 +86,11 @@ def as_units(name: str, units, n_units: int) -> np.ndarray:
     if numbers.size < array.size:
         raise ValueError(f"{name} must name every unit once, got {array.size - numbers.size} repeated")
     return numbers.astype(np.int64)
+
+
+def field_names(system) -> set[str]:
+    """Return the names of the fields of a record, none of any other object."""
+    return {field.name for field in fields(system)} if is_dataclass(system) else set()
 
 
 def sliced(part, units, n_units: int, rows_only: bool = False):

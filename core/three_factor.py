@@ -119,6 +119,8 @@ class EligibilityLMS(LMS):
         gate = _as_gate(gate, len(X))
         traces = _follow(X, self.trace_ if further else np.zeros(X.shape[1] + 1), tau)
         credit = traces if gate is None else traces * gate[:, None]
+        if gate is not None:
+            Y = np.where(gate[:, None] > 0, Y, np.nan)  # nothing is learnt there, and so nothing diverges
         directions = np.ascontiguousarray(credit[:, :-1])
         W, c, largest, row = descend(
             self, X, Y, rate, limit=DIVERGED, further=further, credit=(directions, credit[:, -1].copy())
@@ -153,8 +155,8 @@ def _follow(X, before, tau):
 
 def _bound(X, credit, with_intercept):
     """Return the rate at which the mean of the weights stops converging: the smallest 2 Re μ / |μ|² of mean e xᵀ."""
-    n = X.shape[1] + with_intercept
-    x = np.column_stack([X, np.ones(len(X))])[:, :n]
-    values = np.linalg.eigvals(credit[:, :n].T @ x / len(X))
+    n, scale = X.shape[1] + with_intercept, max(1.0, np.abs(X).max(), np.abs(credit).max())  # squares might overflow
+    x = np.column_stack([X, np.ones(len(X))])[:, :n] / scale
+    values = np.linalg.eigvals((credit[:, :n] / scale).T @ x / len(X))
     values = values[np.abs(values) > 1e-12 * np.abs(values).max()]
-    return max(0.0, float((2 * values.real / np.abs(values) ** 2).min()))
+    return max(0.0, float((2 * values.real / np.abs(values) ** 2).min(initial=np.inf)) / scale / scale)

@@ -1,6 +1,7 @@
 """Spiking populations in compiled loops: neurons, synapses, networks, spike trains, mean-field theory, Brian2 beside.
 
 Units: ms, mV, pA, nS, pF, Hz. Laws for weights, delays and initial values: ``from penstock import Normal, Uniform``.
+Surrogate slopes, delay kernels and the like, for training elsewhere: `penstock.spiking.surrogates`.
 """
 
 from penstock.spiking.brian import BrianComparison, BrianNetwork, FirstDifference, compare_with_brian2, to_brian2
@@ -38,8 +39,8 @@ from penstock.spiking.encoders import (
 from penstock.spiking.event_izhikevich import EventIzhikevich
 from penstock.spiking.event_lif import EventLIF
 from penstock.spiking.event_networks import event_driven
-from penstock.spiking.force import ForceNetwork, ForceSystem, Theta
-from penstock.spiking.force_results import FreeRun, SpikingForce
+from penstock.spiking.force import ForceNetwork, Theta
+from penstock.spiking.force_results import SpikingForce
 from penstock.spiking.inputs import (
     ArrayCurrent,
     OUCurrent,
@@ -84,19 +85,6 @@ from penstock.spiking.presets import (
     Trace,
 )
 from penstock.spiking.recording import Rate, Recording, States
-from penstock.spiking.surrogates import (
-    atan_slope,
-    delay_kernel,
-    fast_sigmoid_slope,
-    multi_gaussian_slope,
-    rectangular_slope,
-    rectified_potential,
-    sigmoid_slope,
-    soft_reset,
-    threshold_robust_slopes,
-    threshold_robust_spikes,
-    triangular_slope,
-)
 from penstock.spiking.synapses import Alpha, Delta, DoubleExponential, Exponential, Modulation, Pulse, TsodyksMarkram
 from penstock.spiking.train_distances import (
     van_rossum_distance,
@@ -133,8 +121,6 @@ __all__ = [
     "FiringPattern",
     "FirstDifference",
     "ForceNetwork",
-    "ForceSystem",
-    "FreeRun",
     "GridPositions",
     "Group",
     "InhibitorySTDP",
@@ -175,7 +161,6 @@ __all__ = [
     "TripletSTDP",
     "TsodyksMarkram",
     "all_to_all",
-    "atan_slope",
     "brunel",
     "brunel_rates",
     "compare_statistics",
@@ -183,11 +168,9 @@ __all__ = [
     "count_correlation",
     "cv",
     "cv2",
-    "delay_kernel",
     "distance_dependent",
     "event_driven",
     "fano_factor",
-    "fast_sigmoid_slope",
     "firing_rates",
     "fixed_in_degree",
     "fixed_out_degree",
@@ -205,24 +188,16 @@ __all__ = [
     "lvr",
     "maass_column",
     "mean_field_rates",
-    "multi_gaussian_slope",
     "one_to_one",
     "potjans_diesmann",
     "power_spectrum",
     "probability",
-    "rectangular_slope",
-    "rectified_potential",
     "siegert_cv",
     "siegert_rate",
-    "sigmoid_slope",
     "small_world",
-    "soft_reset",
     "synchrony",
-    "threshold_robust_slopes",
-    "threshold_robust_spikes",
     "to_brian2",
     "to_nir",
-    "triangular_slope",
     "van_rossum_distance",
     "van_rossum_distances",
     "victor_purpura_distance",

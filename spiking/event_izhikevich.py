@@ -2,6 +2,7 @@
 
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -11,7 +12,7 @@ from penstock.spiking.events import EventSystem, as_parameters, demand, describe
 
 __all__ = ["EventIzhikevich"]
 
-Parameter = float | np.ndarray
+Parameter = Any  # a number, or an array of one per neuron
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -86,7 +87,7 @@ class EventIzhikevich(EventSystem):
     p0: Parameter = 140.0
     v_w: Parameter = 0.0
     C: Parameter = 1.0
-    W_in: np.ndarray | None = None
+    W_in: Any = None  # array (n, m) or None
     tau_syn: Parameter | None = None
     h: float = 0.01
     dt: float = 1.0
@@ -128,9 +129,10 @@ class EventIzhikevich(EventSystem):
         **others
             W_in, tau_syn, h and dt.
         """
-        n = as_int("the number of neurons", np.shape(W)[0])
-        cell = as_parameters(n, C=C, k=k, vr=vr, vt=vt)
-        demand("C", cell["C"], cell["C"] > 0, "above 0")
+        W = as_matrix("W", W, (None, None), np.float64)
+        cell = as_parameters(W.shape[0], C=C, k=k, vr=vr, vt=vt)
+        for name in ("C", "k"):
+            demand(name, cell[name], cell[name] > 0, "above 0")
         C, vr, vt, p2 = cell["C"], cell["vr"], cell["vt"], cell["k"] / cell["C"]
         square = {"p2": p2, "p1": -p2 * (vr + vt), "p0": p2 * vr * vt, "v_w": vr, "C": C}
         return cls(W, a=a, b=b, c=c, d=d, I=I, v_peak=v_peak, **square, **others)
@@ -354,7 +356,7 @@ def _advance(net, u, x, rows, dU, out, tape, log, ending):
                 _look_ahead(cells, Y, i, end)
                 above = above or Y[V, i] > cells[PEAK, i]
             while True:
-                first, earliest = np.int64(-1), begin
+                first, earliest = -1, begin
                 if not above:
                     earliest = np.inf
                     for i in range(n):

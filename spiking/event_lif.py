@@ -2,6 +2,7 @@
 
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -11,7 +12,7 @@ from penstock.spiking.events import EventSystem, as_parameters, demand, describe
 
 __all__ = ["EventLIF"]
 
-Parameter = float | np.ndarray
+Parameter = Any  # a number, or an array of one per neuron
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -97,7 +98,7 @@ class EventLIF(EventSystem):
     I: Parameter  # noqa: E741
     V_th: Parameter
     V_reset: Parameter
-    W_in: np.ndarray | None = None
+    W_in: Any = None  # array (n, m) or None
     tau_syn: Parameter | None = None
     t_ref: Parameter = 0.0
     soft_reset: bool = False
@@ -151,7 +152,7 @@ class EventLIF(EventSystem):
     @cached_property
     def _fields(self):
         n, pulses = self.n_neurons, self.tau_syn is None
-        tau_syn = np.zeros(n) if pulses else self.tau_syn
+        tau_syn = np.zeros(n) if self.tau_syn is None else self.tau_syn
         cells = np.stack([self.tau_m, tau_syn, self.V_th, self.V_reset, self.t_ref])
         rule = (bool(self.soft_reset), pulses, float(self.dt))
         # copies: arrays read from a file may be written to, which to a kernel is another type
@@ -349,9 +350,10 @@ def _advance(lif, u, x, rows, dU, out, tape, log, ending):
     Y, T, shift, lists = np.zeros((8, n)), np.zeros((4, n, k)), np.empty(k), np.zeros((3, n), np.int64)
     for b in range(blocks.size):
         for i in range(n):
-            Y[blocks[b], i] = x[b * n + i]
+            over = blocks[b] == REST and x[b * n + i] <= 0  # who is not refractory stays so: no tangent, like no time
+            Y[blocks[b], i] = 0.0 if over else x[b * n + i]
             for r in range(k):
-                T[blocks[b], i, r] = rows[r, b * n + i]
+                T[blocks[b], i, r] = 0.0 if over else rows[r, b * n + i]
     for t in range(u.shape[0]):
         ending[STEP], limit = t, ending[COUNT] + (100 + np.int64(100 * dt)) * n
         above = False
@@ -366,7 +368,7 @@ def _advance(lif, u, x, rows, dU, out, tape, log, ending):
             _look_ahead(cells, Y, i, dt)
             above = above or (Y[V, i] > cells[V_TH, i] and Y[REST, i] <= 0)
         while True:
-            first, earliest = np.int64(-1), 0.0
+            first, earliest = -1, 0.0
             if not above:
                 earliest = np.inf
                 for i in range(n):

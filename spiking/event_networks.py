@@ -156,11 +156,8 @@ def _time_constants(network):
 
 def _present_currents(network):
     """Return the synaptic current of every neuron as it is now."""
-    current = np.zeros(_size(network))
-    for projection in network.projections:
-        population, first = projection.post.population, _first(network, projection.post)
-        current[first : first + population.n] = population.states[projection.state_name]
-    return current
+    names = {p.name: {q.state_name for q in network.projections if q.post.name == p.name} for p in network.populations}
+    return _joined(network, lambda p: np.sum([p.states[name] for name in sorted(names[p.name])], axis=0))
 
 
 def _currents(network):

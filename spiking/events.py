@@ -1,6 +1,7 @@
 """What event-driven networks share: steps that hold every spike at its exact time, tangents, spike trains."""
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy
@@ -22,7 +23,7 @@ class EventSystem(SystemDefaults):
     """
 
     W: np.ndarray
-    W_in: np.ndarray
+    W_in: Any
 
     @property
     def n_neurons(self) -> int:
@@ -64,7 +65,7 @@ class EventSystem(SystemDefaults):
         Parameters
         ----------
         u : array, shape (T, m)
-            Inputs, as in `run`; a number of steps for an autonomous network.
+            Inputs of T > 0 steps, as in `run`; a number of steps for an autonomous network.
         x0 : array, shape (n,), optional
             State before the first step, zero by default.
 
@@ -76,6 +77,8 @@ class EventSystem(SystemDefaults):
         u = as_inputs(u, self.n_inputs)
         if u.ndim != 2:
             raise ValueError(f"u must be one series of shape (T, {self.n_inputs}), got {u.shape}")
+        if not len(u):
+            raise ValueError("u must have at least one step, got none")
         x0 = as_state(x0, self.n_units, None)
         states, none = np.empty((len(u), self.n_units)), np.empty((0, self.n_units))
         log = np.empty((max(64, 4 * self.n_neurons), 2))
@@ -110,7 +113,10 @@ class EventSystem(SystemDefaults):
     def _carry(self, u, x, V, dU, out, tape, log):
         """Advance; return the number of spikes, or raise."""
         ending = np.zeros(4, np.int64)
-        u, dU = np.require(u, requirements="CW"), np.require(dU, requirements="CW")  # one type: compiled once
+        u, dU = (
+            np.require(u, requirements=["C", "W"]),
+            np.require(dU, requirements=["C", "W"]),
+        )  # one type: compiled once
         self._advance(u, x, V, dU, out, tape, log, ending)
         status, step, unit, count = ending.tolist()
         if status == GRAZING:

@@ -55,6 +55,7 @@ def _lay_out_populations(populations, dt, nest, n_more):
     """Lay out the states, with room for `n_more` numbers behind them."""
     table = np.zeros((len(populations), K.POPULATION_COLUMNS), np.int64)
     table[:, [K.Z, K.THETA, K.CURRENT, K.NOISE, K.EVENTS, K.SHIFT]] = -1
+    table[:, K.CURRENT_HOLD] = 1
     size = sum(_padded(a.size) for p in populations for a in p.states.values())
     state, coef = np.zeros(size + n_more), []
     receptors: list[np.ndarray] = []
@@ -222,7 +223,8 @@ def _lay_out_rules(projections, populations, rows, dt):
         for name in ("pointers", "synapses", "traces")
     )
     at = dict.fromkeys(("learned", "pointers", "synapses", "traces"), 0)
-    rules, numbers = [], []
+    rules: list[np.ndarray] = []
+    numbers: list[np.ndarray] = []
     for q, p in enumerate(projections):
         given = [rule for rule in (p.plasticity, p.scaling) if rule is not None]
         for rule in given:

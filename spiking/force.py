@@ -1,6 +1,8 @@
 """FORCE on spiking networks: outputs of a chaotic network, fed back, learn a signal that it then makes by itself."""
 
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -23,7 +25,7 @@ from penstock.spiking.trains import SpikeTrains
 from penstock.system import SystemDefaults
 from penstock.threads import one_blas_thread
 
-__all__ = ["ForceNetwork", "ForceSystem", "Theta"]
+__all__ = ["ForceNetwork", "Theta"]
 
 _PLAIN = ("peak_slope", "c_slope", "cubic", "b_above")
 """Special rules of `Izhikevich2007` that these loops leave out."""
@@ -122,11 +124,11 @@ class ForceNetwork:
     ((10000, 1), 250)
     """
 
-    W0: np.ndarray | sp.csr_array
+    W0: Any  # dense or CSR
     E: np.ndarray
     neurons: Izhikevich2007 | LIF | Theta
     _: KW_ONLY
-    E_in: np.ndarray | None = None
+    E_in: Any = None  # array (n, m) or None
     v0: float | np.ndarray = 0.0
     tau_r: float = 2.0
     tau_d: float = 20.0
@@ -214,7 +216,7 @@ class ForceNetwork:
         if balanced:
             per_row = np.diff(W0.indptr)
             W0.data -= np.repeat(W0.sum(axis=1) / np.maximum(per_row, 1), per_row)
-        drawn = {"E": Q * for_feedback.uniform(-1, 1, (n, k)), "v0": for_start.uniform(*ends, n)}
+        drawn = {"E": Q * for_feedback.uniform(-1, 1, (n, k)), "v0": for_start.uniform(ends[0], ends[1], n)}
         return cls(W0, **(drawn | settings))
 
     # --- looking ----------------------------------------------------------------------------------------------------
@@ -305,7 +307,7 @@ class ForceNetwork:
             Whether to divide the step of φ by λ + rᵀk. The published programs do not; their first steps then overshoot,
             and the decoder is no ridge regression.
         forgetting : float
-            Factor λ in (0, 1] per update.
+            Factor λ in (0, 1] per update; 1 for a while when rounding would else destroy P.
         progress : bool
             Whether to show a progress bar after two seconds.
 
@@ -340,6 +342,10 @@ class ForceNetwork:
         target = np.zeros((steps, self.n_outputs))
         run = K.simulate(self, state, decoder, target, self._as_inputs(inputs, steps), progress=progress)
         return FreeRun(self.dt * np.arange(1, steps + 1), run.output, self._trains(run), run.state)
+
+    def system(self, decoder) -> "ForceSystem":
+        """Return the network with a decoder (n, k) as a System whose analyses begin at the start of this network."""
+        return ForceSystem(self, decoder)
 
     def _trains(self, run):
         stop = self.dt * len(run.output)
@@ -402,13 +408,13 @@ class ForceSystem(SystemDefaults):
     what is observed. Inputs are those from outside.
     """
 
+    _no_recurrent_matrix = "it is W0 with the feedback of the outputs; change W0 of the ForceNetwork and learn again"
+
     def __init__(self, network, decoder):
-        if not isinstance(network, ForceNetwork):
-            raise TypeError(f"network must be a ForceNetwork, got {network!r}")
         self.network, self.dt = network, network.dt
         self.decoder = as_matrix("decoder", decoder, (network.n, network.n_outputs), np.float64)
         self.n_units, self.n_inputs = 6 * network.n + network.n_outputs, network.n_inputs
-        self.observed = slice(0, network.n)
+        self.observed, self.start = slice(0, network.n), network.initial_state()
 
     def __repr__(self):
         return f"ForceSystem(n_units={self.n_units}, n_inputs={self.n_inputs}, dt={self.dt:g})"
@@ -432,10 +438,9 @@ class ForceSystem(SystemDefaults):
         if u.ndim == 3:
             return any([self._run(one, x, states) for one, x, states in zip(u, x0, out, strict=True)])
         target = np.zeros((len(u), self.network.n_outputs))
-        try:
+        out.fill(np.nan)  # what a run that diverges does not reach
+        with suppress(FloatingPointError):
             K.simulate(self.network, x0, self.decoder, target, u, trace=out)
-        except FloatingPointError:
-            out[-1] = np.nan
         return not np.isfinite(out).all()
 
     def _push(self, x, u, V, dU, tape):
@@ -475,6 +480,6 @@ def _random_weights(n, p, size, rng):
         rows, found = np.nonzero(rng.random((min(256, n - start), n)) < p)
         counts.append(np.bincount(rows, minlength=min(256, n - start)))
         columns.append(found)
-    columns = np.concatenate(columns)
+    at = np.concatenate(columns)
     indptr = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
-    return sp.csr_array((size * rng.standard_normal(len(columns)), columns, indptr), shape=(n, n))
+    return sp.csr_array((size * rng.standard_normal(len(at)), at, indptr), shape=(n, n))

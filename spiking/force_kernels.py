@@ -22,7 +22,8 @@ __all__ = ["IZHIKEVICH", "LIF_EULER", "THETA", "Lesson", "simulate", "table"]
 IZHIKEVICH, LIF_EULER, THETA = range(3)
 """Kinds of neurons."""
 
-# Rows of a block, as distances: of the states, and of the coefficients, one block for all if the neurons are alike
+# Rows of a block, as distances: of the states, and of the coefficients. If the neurons are alike, one block of these
+# serves all but the last
 _WIDTH = np.uint64(64)
 _V, _U, _S, _H = (_WIDTH * np.uint64(row) for row in range(4))
 _PEAK, _BIAS, _A, _B, _C, _D, _E, _F = (_WIDTH * np.uint64(row) for row in range(8))
@@ -52,13 +53,18 @@ class Lesson(NamedTuple):
 
 
 def table(peak, bias, coefficients, n) -> np.ndarray:
-    """Return the coefficients of n neurons in blocks (n_blocks, 8, 64), or one block if they are all numbers."""
+    """Return the coefficients of n neurons in blocks (n_blocks, 8, 64); only the last two if they are all numbers.
+
+    What fills up the last block stays at 0 and never fires.
+    """
     rows = [np.asarray(row, np.float64) for row in (peak, bias, *coefficients)]
-    alike = all(row.ndim == 0 for row in rows)
-    blocks = np.zeros((1 if alike else -(-n // 64), 8, 64))
+    n_blocks = -(-n // 64)
+    kept = min(n_blocks, 2) if all(row.ndim == 0 for row in rows) else n_blocks
+    blocks = np.zeros((kept, 8, 64))
+    blocks[:, 0] = np.inf
     for row, values in enumerate(rows):
-        flat = np.zeros(blocks[:, 0].size)
-        flat[: None if alike else n] = values
+        flat = blocks[:, row].ravel()
+        flat[: n - 64 * (n_blocks - kept)] = values
         blocks[:, row] = flat.reshape(-1, 64)
     return blocks
 
@@ -157,32 +163,36 @@ def simulate(network, state, decoder, target, inputs, lesson=None, *, progress=F
     trace = np.empty((0, 0)) if trace is None else trace
     output, room = np.empty_like(target), machine.n * _INTERVAL + _CHUNK * 64
     log = np.empty(room, np.int64), np.empty(room, np.uint32), np.zeros(1, np.int64)
-    teacher, spikes = None, []
+    teacher: _Teacher | None = None
+    spikes: list = []
     for first, stop in track(_stretches(n_steps, lesson), -(-n_steps // _CHUNK), "FORCE", progress):
+        arrays, origin, every = _NO_TEACHER, 0, 0
         learning = lesson is not None and lesson.start <= first < lesson.stop
-        if learning and teacher is None:
-            teacher = _Teacher(machine, lesson)
-        arrays, every = (teacher.arrays, lesson.every) if learning else (_NO_TEACHER, 0)
+        if lesson is not None and learning:
+            teacher = teacher or _Teacher(machine, lesson)
+            arrays, origin, every = teacher.arrays, lesson.start, lesson.every
         while first < stop:
-            span = (first, stop, lesson.start if learning else 0, every)
+            span = (first, stop, origin, every)
             first = machine.advance(span, arrays, (target, inputs, output), log, trace)
             if first < 0:
                 raise FloatingPointError(
-                    f"the network diverged at {-network.dt * first:.6g} ms: lower G or Q, or lower P0 while it learns"
+                    f"the network diverged at {-network.dt * first:.6g} ms: lower G or Q; "
+                    "if it was learning, lower P0 or raise forgetting"
                 )
             spikes.append([part[: log[2][0]].copy() for part in log[:2]])
-            if learning:
+            if learning and teacher is not None:
                 teacher.flush_if_full()
     at, units = (np.concatenate([pair[i] for pair in spikes] or [log[i][:0]]) for i in range(2))
-    return Simulated(output, at, units, machine.state(), machine.phi.T.copy())
+    end = machine.state()
+    if not np.isfinite(end).all():
+        raise FloatingPointError(f"the network diverged before {network.dt * n_steps:.6g} ms: lower G or dt")
+    return Simulated(output, at, units, end, machine.phi.T.copy())
 
 
 def _stretches(n_steps, lesson):
     """Return (first, stop) of stretches of at most a chunk, cut where learning begins and ends."""
-    cuts = {*range(0, n_steps, _CHUNK), n_steps}
-    if lesson is not None:
-        cuts |= {lesson.start, lesson.stop}
-    cuts = sorted(cuts)
+    phases = () if lesson is None else (lesson.start, lesson.stop)
+    cuts = sorted({*range(0, n_steps, _CHUNK), n_steps, *phases})
     return list(zip(cuts[:-1], cuts[1:], strict=True))
 
 
@@ -255,9 +265,12 @@ def _advance(kind, span, net, rules, states, teacher, series, log, trace):
 @_fused
 def _step(kind, cells, coefficients, fan, fed, drive, keep, add, units, count, n):
     """Advance all membranes and currents by one step; log who fires; return the number of logged spikes."""
-    apart = _COEFFICIENTS * _WIDTH if coefficients.size > 8 * 64 else _ZERO
-    start, rule, unit, size = _ZERO, _ZERO, _ZERO, np.uint64(n)
+    block, size = _COEFFICIENTS * _WIDTH, np.uint64(n)
+    apart, last = block if coefficients.size > 2 * 8 * 64 else _ZERO, np.uint64(coefficients.size) - block
+    start, rule, unit = _ZERO, _ZERO, _ZERO
     while unit < size:
+        if unit + _WIDTH >= size:
+            rule = last
         weights, factor = fan[0], fed[0]
         for i in range(_WIDTH):
             drive[i] = weights[unit + i] * factor

@@ -12,7 +12,7 @@ from penstock.spiking.trains import SpikeTrains
 if TYPE_CHECKING:
     from penstock.spiking.force import ForceNetwork, ForceSystem
 
-__all__ = ["FreeRun", "SpikingForce"]
+__all__ = ["SpikingForce"]
 
 
 class FreeRun(NamedTuple):
@@ -133,9 +133,7 @@ class SpikingForce:
 
     def system(self) -> "ForceSystem":
         """Return the trained network as a System, whose analyses begin at the end of this run."""
-        from penstock.spiking.force import ForceSystem
-
-        return ForceSystem(self.network, self.decoder).starting_at(self.state)
+        return self.network.system(self.decoder).starting_at(self.state)
 
     def plot(self, ax=None):
         """Draw outputs and targets around the beginning and the end of learning and at the end; return the axes."""
@@ -163,7 +161,7 @@ class SpikingForce:
 
     @property
     def _learning(self):
-        return slice(self.lesson.start, self.lesson.stop)
+        return slice(0, 0) if self.lesson is None else slice(self.lesson.start, self.lesson.stop)
 
     def _free_part(self, series):
         if self.free.stop - self.free.start < 4:

@@ -56,8 +56,8 @@ class SpikeSource:
     """
 
     n: int
-    ids: np.ndarray
-    times: np.ndarray
+    ids: Any
+    times: Any
 
     def __post_init__(self):
         n = as_int("n", self.n)

@@ -7,6 +7,8 @@ of these tables are named below; both sides use the names.
 Neurons advance in tiles that stay in the first-level cache while synaptic sums, membrane and threshold pass over them.
 """
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -16,7 +18,8 @@ __all__: list[str] = []
 
 # one row per population
 (KIND, SIZE, FIRST, V, Z, THETA, COEF, PER_NEURON, RECEPTOR_0, RECEPTOR_1, CONDUCTANCE) = range(11)
-(CURRENT, CURRENT_WIDTH, NOISE, INCLUSIVE, SLOPE, LOGGED, EVENTS, PAIR, SHIFT, POPULATION_COLUMNS) = range(11, 21)
+(CURRENT, CURRENT_WIDTH, CURRENT_HOLD, NOISE, INCLUSIVE, SLOPE, LOGGED, EVENTS, PAIR, SHIFT) = range(11, 21)
+POPULATION_COLUMNS = 21
 # one row per receptor; its numbers in `coef`: d_x, d_g (the parts lost in a step), k, reversal, then c_g and c_x (one
 # each, or one per neuron)
 STAGES, G, X, IS_CONDUCTANCE, NUMBERS, EFFECT_PER_NEURON, RECEPTOR_COLUMNS = range(7)
@@ -50,9 +53,9 @@ N_ROWS = 17  # of parameters that every population has
 BLOCK = 64  # neurons tested together against their thresholds
 
 
-_FLAGS = {"cache": True, "nogil": True, "error_model": "numpy"}
+_FLAGS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
 # called by `advance` alone: without the ways in from Python and C everything compiles a fifth faster
-_kernel = njit(**_FLAGS, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+_kernel = njit(**_FLAGS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True})
 
 
 @njit(**_FLAGS)
@@ -161,10 +164,38 @@ def _integrate(k, t, a, b, row, receptors, state, ready, coef, table, scratch):
     if row[SHIFT] >= 0:
         _shift(state[row[SHIFT] + a : row[SHIFT] + b], c, c[13 * TILE :], c[14 * TILE :])
     if row[PAIR] and row[NOISE] < 0 and (row[CURRENT] < 0 or row[CURRENT_WIDTH] == 1):
-        current = table[row[CURRENT] + t] if row[CURRENT] >= 0 else 0.0
+        current = table[row[CURRENT] + t // row[CURRENT_HOLD]] if row[CURRENT] >= 0 else 0.0
         _integrate_pair(k, a, b, row, receptors, state, ready, coef, c, current)
+        return
+    n, kind = row[SIZE], row[KIND]
+    v = state[row[V] + a : row[V] + b]
+    free = ready[row[FIRST] + a : row[FIRST] + b]
+    acc, g_sum, ge_sum = scratch[0, : b - a], scratch[1, : b - a], scratch[2, : b - a]
+    exact = kind == LIF_EXACT
+    _begin(acc, exact, c[5 * TILE :])
+    if row[CURRENT] >= 0:
+        _add_current(acc, exact, c[4 * TILE :], table, row[CURRENT], row[CURRENT_WIDTH], t // row[CURRENT_HOLD], a)
+    if row[NOISE] >= 0:
+        _add_products(acc, table[row[NOISE] + t * n + a : row[NOISE] + t * n + b], c[6 * TILE :])
+    if not exact:
+        g_sum[:] = 0.0
+        ge_sum[:] = 0.0
+    for r in range(row[RECEPTOR_0], row[RECEPTOR_1]):
+        _sum_receptor(receptors[r], n, a, b, state, coef, acc, g_sum, ge_sum)
+    if row[THETA] >= 0:
+        w, theta = state[row[Z] + a : row[Z] + b], state[row[THETA] + a : row[THETA] + b]
+        _adapt(acc, w, theta, exact, c[8 * TILE :], c[9 * TILE :], c[11 * TILE :])
+    if exact:
+        _lif_exact(k, v, acc, free, c[3 * TILE :])
+    elif kind <= LIF_EULER:
+        _lif_frozen(k, kind, v, acc, g_sum, ge_sum, free, c[3 * TILE :], c[4 * TILE :], c[5 * TILE :])
     else:
-        _integrate_with(c, k, t, a, b, row, receptors, state, ready, coef, table, scratch)
+        if row[CONDUCTANCE]:
+            if kind == ADEX_EXPONENTIAL:
+                _add_multiple(acc, ge_sum, 1.0)
+            else:
+                _add_ohmic(acc, g_sum, ge_sum, v)
+        _two_variables(k, kind, v, state[row[Z] + a : row[Z] + b], acc, g_sum, free, c)
 
 
 @_kernel
@@ -220,39 +251,6 @@ def _pair_conductance(k, v, g1, g2, free, g_l, drive, h_c, r1, r2, d1, d2):
         v[i] += moves * ((rest - v[i]) * (1.0 - exp(-total * h_c)))
         g1[i] -= g1[i] * d1
         g2[i] -= g2[i] * d2
-
-
-@_kernel
-def _integrate_with(c, k, t, a, b, row, receptors, state, ready, coef, table, scratch):
-    n, kind = row[SIZE], row[KIND]
-    v = state[row[V] + a : row[V] + b]
-    free = ready[row[FIRST] + a : row[FIRST] + b]
-    acc, g_sum, ge_sum = scratch[0, : b - a], scratch[1, : b - a], scratch[2, : b - a]
-    exact = kind == LIF_EXACT
-    _begin(acc, exact, c[5 * TILE :])
-    if row[CURRENT] >= 0:
-        _add_current(acc, exact, c[4 * TILE :], table, row[CURRENT], row[CURRENT_WIDTH], t, a)
-    if row[NOISE] >= 0:
-        _add_products(acc, table[row[NOISE] + t * n + a : row[NOISE] + t * n + b], c[6 * TILE :])
-    if not exact:
-        g_sum[:] = 0.0
-        ge_sum[:] = 0.0
-    for r in range(row[RECEPTOR_0], row[RECEPTOR_1]):
-        _sum_receptor(receptors[r], n, a, b, state, coef, acc, g_sum, ge_sum)
-    if row[THETA] >= 0:
-        w, theta = state[row[Z] + a : row[Z] + b], state[row[THETA] + a : row[THETA] + b]
-        _adapt(acc, w, theta, exact, c[8 * TILE :], c[9 * TILE :], c[11 * TILE :])
-    if exact:
-        _lif_exact(k, v, acc, free, c[3 * TILE :])
-    elif kind <= LIF_EULER:
-        _lif_frozen(k, kind, v, acc, g_sum, ge_sum, free, c[3 * TILE :], c[4 * TILE :], c[5 * TILE :])
-    else:
-        if row[CONDUCTANCE]:
-            if kind == ADEX_EXPONENTIAL:
-                _add_multiple(acc, ge_sum, 1.0)
-            else:
-                _add_ohmic(acc, g_sum, ge_sum, v)
-        _two_variables(k, kind, v, state[row[Z] + a : row[Z] + b], acc, g_sum, free, c)
 
 
 @_kernel
@@ -371,10 +369,8 @@ def _two_variables(k, kind, v, z, current, g_sum, free, c):
         _adex_euler(k, v, z, current, free, c)
     elif kind == ADEX_EXPONENTIAL:
         _adex_exponential(k, v, z, current, g_sum, free, c)
-    elif kind == IZHIKEVICH_EULER:
-        _izhikevich_euler(k, v, z, current, free, c)
-    elif kind == IZHIKEVICH_FIG1:
-        _izhikevich_fig1(k, v, z, current, free, c)
+    elif kind <= IZHIKEVICH_FIG1:
+        _izhikevich_euler(k, v, z, current, free, c, kind == IZHIKEVICH_FIG1)
     elif kind == IZHIKEVICH_HALF:
         _izhikevich_half(k, v, z, current, free, c)
     else:
@@ -421,24 +417,8 @@ def _adex_exponential(k, v, w, current, g_sum, free, c):
 
 
 @_kernel
-def _izhikevich_euler(k, v, u, current, free, c):
-    h = c[11 * TILE]
-    for i in range(v.size):
-        a = c[3 * TILE + i]
-        b = c[4 * TILE + i]
-        p1 = c[6 * TILE + i]
-        p0 = c[7 * TILE + i]
-        v_u = c[8 * TILE + i]
-        u_leak = c[9 * TILE + i]
-        old = v[i]
-        slope = 0.04 * old * old + p1 * old + p0 - u[i] + current[i]
-        moves = 1.0 if free[i] <= k else 0.0
-        v[i] = old + moves * (h * slope)
-        u[i] += h * (a * (b * (old - v_u) - u_leak * u[i]))
-
-
-@_kernel
-def _izhikevich_fig1(k, v, u, current, free, c):
+def _izhikevich_euler(k, v, u, current, free, c, later):
+    """One step of both variables; u follows the new potential (`later`) or the old one."""
     h = c[11 * TILE]
     for i in range(v.size):
         a = c[3 * TILE + i]
@@ -451,7 +431,7 @@ def _izhikevich_fig1(k, v, u, current, free, c):
         slope = 0.04 * old * old + p1 * old + p0 - u[i] + current[i]
         moves = 1.0 if free[i] <= k else 0.0
         new = old + moves * (h * slope)
-        u[i] += h * (a * (b * (new - v_u) - u_leak * u[i]))
+        u[i] += h * (a * (b * ((new if later else old) - v_u) - u_leak * u[i]))
         v[i] = new
 
 
@@ -658,10 +638,10 @@ def _kick(k, row, amounts, state, ready):
 
 # ------------------------------------------------------------------------------------------------------ plasticity
 @_kernel
-def _learn(k, rule, n, side, own, rows, lag, n_lags, synapses, first, base, target, weights, learned):
+def _learn(k, rule, n, side, own, rows, lane, n_lanes, synapses, first, base, target, weights, learned):
     """Learn from one spike of a source (side 0) or of a target (1); its own trace, row `own`, decays but is not raised.
 
-    Synapse e, of number first + e or synapses[e], changes by the trace n_lags * rows[e] + lag of the other side.
+    Synapse e, of number first + e or synapses[e], changes by the trace n_lanes * rows[e] + lane of the other side.
     """
     at = rule[PRE_TRACES + side] + 3 * own
     mine, others = SIDE * side, SIDE * (1 - side)
@@ -674,7 +654,7 @@ def _learn(k, rule, n, side, own, rows, lag, n_lags, synapses, first, base, targ
     eligible = rule[RULE] == THREE_FACTOR
     if eligible:
         amount *= exp((k % rule[INTERVAL] + 1) * n[RATE_C])
-    traces, stride = np.uint64(rule[POST_TRACES - side] + 3 * lag), np.uint64(3 * n_lags)
+    traces, stride = np.uint64(rule[POST_TRACES - side] + 3 * lane), np.uint64(3 * n_lanes)
     marks, so_far = np.uint64(rule[ELIGIBILITY]), np.uint64(rule[PER_TARGET])
     for e in range(rows.size):
         t = traces + stride * rows[e]
@@ -715,7 +695,8 @@ def _learn_at_arrival(k, row, group, first, to, weights, plastic):
     for e in range(to.size):
         before[e] = w[e]
     seen = to[:0] if rule[RULE] == LOCAL else to
-    _learn(k, rule, n, 0, group, seen, 0, 1, to, first, row[WEIGHTS], 0, weights, learned)
+    side, lane, n_lanes = np.int64(0), np.int64(0), np.int64(1)  # for literals `_learn` would be compiled once more
+    _learn(k, rule, n, side, group, seen, lane, n_lanes, to, first, row[WEIGHTS], group, weights, learned)
     _raise(rule[PRE_TRACES] + 3 * group, rule[NEAREST], learned)
     return w if rule[FIRST_LEARNS] else before[: to.size]
 
@@ -732,7 +713,7 @@ def _learn_from_spikes(k, r, row, pointers, targets, weights, delays, ring, spik
     n_lags = row[N_DELAYS] if rule[DENDRITIC] else 1
     for turn in range(3):
         of_source = turn == 1
-        if of_source and not rule[DENDRITIC]:
+        if (of_source and not rule[DENDRITIC]) or (rule[RULE] == SCALING and turn < 2):
             continue
         p = row[PRE] if of_source else rule[TARGET]
         start, size = (row[PRE_FROM], row[PRE_SIZE]) if of_source else (rule[TARGET_FROM], row[POST_SIZE])
@@ -743,24 +724,25 @@ def _learn_from_spikes(k, r, row, pointers, targets, weights, delays, ring, spik
                 i = np.int64(ring[slot, populations[p, FIRST] + s]) - start
                 if i < 0 or i >= size:
                     continue
+                own = i * n_lags + j
+                if turn == 2:
+                    if rule[RULE] == SCALING:
+                        learned[rule[PER_TARGET] + i] += 1.0
+                    else:
+                        _raise(rule[POST_TRACES] + 3 * own, rule[NEAREST], learned)
+                    continue
                 if of_source:
-                    at = row[POINTERS] + i * n_lags + j
-                    a, b = np.int64(pointers[at]), np.int64(pointers[at + 1])
-                    to = targets[row[SYNAPSES] + a : row[SYNAPSES] + b]
-                    _learn(k, rule, n, 0, i, to, j, n_lags, to, a, row[WEIGHTS], 0, weights, learned)
-                    if j == n_lags - 1:
-                        _raise(rule[PRE_TRACES] + 3 * i, rule[NEAREST], learned)
-                elif turn == 2 and rule[RULE] == SCALING:
-                    learned[rule[PER_TARGET] + i] += 1.0
-                elif turn == 2:
-                    _raise(rule[POST_TRACES] + 3 * (i * n_lags + j), rule[NEAREST], learned)
-                elif rule[RULE] != SCALING:
-                    own = i * n_lags + j
-                    at = rule[LINKS] + own
-                    a, b = rule[LINKED] + np.int64(in_pointers[at]), rule[LINKED] + np.int64(in_pointers[at + 1])
-                    _learn(
-                        k, rule, n, 1, own, in_traces[a:b], 0, 1, in_synapses[a:b], 0, row[WEIGHTS], i, weights, learned
-                    )  # fmt: skip
+                    a = np.int64(pointers[row[POINTERS] + own])
+                    b = np.int64(pointers[row[POINTERS] + own + 1])
+                    rows = synapses = targets[row[SYNAPSES] + a : row[SYNAPSES] + b]
+                else:
+                    a = rule[LINKED] + np.int64(in_pointers[rule[LINKS] + own])
+                    b = rule[LINKED] + np.int64(in_pointers[rule[LINKS] + own + 1])
+                    rows, synapses = in_traces[a:b], in_synapses[a:b]
+                side, own, lane, n_lanes = (0, i, j, n_lags) if of_source else (1, own, 0, 1)
+                _learn(k, rule, n, side, own, rows, lane, n_lanes, synapses, a, row[WEIGHTS], i, weights, learned)
+                if of_source and j == n_lags - 1:
+                    _raise(rule[PRE_TRACES] + 3 * i, rule[NEAREST], learned)
 
 
 @_kernel

@@ -53,7 +53,9 @@ class L2MU(SystemDefaults):
 
     References
     ----------
-    V. Fra, B. Leto, A. Pignata, E. Macii, G. Urgese, and the repository neuromorphic-polito/L2MU-Braille.
+    V. Fra, B. Leto, A. Pignata, E. Macii, G. Urgese (2024), Natively neuromorphic LMU architecture for encoding-free
+    SNN-based HAR on commercial edge devices, arXiv 2407.04076. B. Leto, G. Urgese, E. Macii, V. Fra (2025), A LIF-based
+    Legendre memory unit as neuromorphic state space model, NICE. Repository neuromorphic-polito/L2MU-Braille.
 
     Examples
     --------

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from penstock.checks import as_finite_float, as_matrix
+from penstock.checks import as_finite_array, as_finite_float, as_matrix
+from penstock.recurrent import as_units
 from penstock.spiking import kernels as K
 from penstock.spiking import recording
 from penstock.spiking.clock import steps_of
@@ -31,6 +32,11 @@ class Liquid(SystemDefaults):
     their way, what the encoder remembers, and the number of samples so far. The zero vector stands for the network as
     it was before its first run.
 
+    A perturbed state means something: it moves traces, potentials, synapses and resources, while the counters
+    (refractory steps, spikes on their way, samples) are rounded to whole numbers and stay. But on a grid of times a
+    tiny one moves no spike, and only decays: to `penstock.analysis.replica_growth` state a finite `delta`, the distance
+    in which a mV, a pA and a spike on its way count 1 and more. `penstock.save` does not store networks; pickle does.
+
     Parameters
     ----------
     network : Network
@@ -48,7 +54,7 @@ class Liquid(SystemDefaults):
     ------
     TypeError
         If an argument is of the wrong kind, or a derivative is asked for: spikes make the map jump.
-        `event_driven` and `penstock.analysis.replica_growth` give exponents all the same.
+        `event_driven` gives exponents all the same, `penstock.analysis.replica_growth` rates at a finite size.
     ValueError
         If something in the network draws random numbers of its own, so that the next state would not follow from the
         present one, or the encoder's group belongs to another network.
@@ -86,7 +92,6 @@ class Liquid(SystemDefaults):
         self._net, self._feed = _frozen(network, encoder)
         self._layout = Layout.of(self._net, encoder.n_states)
         self._initial = self._layout.initial(self._net)
-        self._initial[self._layout.encoder] = getattr(encoder, "initial", 0.0)
 
     def __repr__(self):
         size = f"{self._layout.neurons.size} neurons, n_inputs={self.n_inputs}, dt={self.dt:g} ms"
@@ -94,7 +99,13 @@ class Liquid(SystemDefaults):
         return f"Liquid({size})\n  {self.encoder!r}\n  {self.decoder!r}\n  {inside}"
 
     def __deepcopy__(self, memo):
-        return self._with(self._net_before(), self.encoder)
+        return copy.copy(self)
+
+    def __getstate__(self):
+        return self._net_before(), self.encoder, self.decoder, self.dt
+
+    def __setstate__(self, state):
+        self._build(*state)  # the arrays of a laid-out network are views of one another, which a copy would sever
 
     @property
     def n_units(self) -> int:
@@ -118,8 +129,9 @@ class Liquid(SystemDefaults):
 
     def step(self, x, u):
         """Return the state after one sample."""
+        x, u = self._point(x, u)
         out = np.empty((1, self.n_units))
-        self._run(np.asarray(u, np.float64).reshape(1, -1), np.asarray(x, np.float64), out)
+        self._run(u[None], x, out)
         return out[0]
 
     def jacobian(self, x, u):
@@ -127,7 +139,8 @@ class Liquid(SystemDefaults):
         raise TypeError(
             "a Liquid has no Jacobian: its map jumps where a spike appears, and its derivative elsewhere misses how "
             "spikes shift; event_driven(network) carries tangents through spikes exactly, "
-            "penstock.analysis.replica_growth(liquid, …) measures how perturbations of a given size grow"
+            "penstock.analysis.replica_growth(liquid, u, delta=10.0) measures how perturbations of a stated size grow; "
+            "without a finite delta they move no spike on the grid, and only decay"
         )
 
     def input_jacobian(self, x, u):
@@ -154,9 +167,9 @@ class Liquid(SystemDefaults):
         earlier = layout.load(net, x, steps)
         start = net.step
         what, out[:, layout.encoder] = self.encoder.encode(u, x[layout.encoder], start // steps, steps, net.dt)
-        self._feed.give(what, start, steps)
+        self._feed.give(_as_encoded(what, self.encoder.group, len(u), steps), start, steps)
         sampler = _Sampler(net, layout, steps, len(u))
-        recording._advance(net, len(u) * steps, sampler)
+        recording.advance_chunk(net, len(u) * steps, sampler)
         at, units = sampler.log_of(start)
         out[:, layout.states] = sampler.rows
         ids = layout.number[units]
@@ -194,7 +207,7 @@ class Liquid(SystemDefaults):
 
     def keep_units(self, units):
         """Return the liquid of some of its neurons, ``units`` of ``range(n_neurons)``, with the synapses among them."""
-        kept = _as_neurons(units, self.n_neurons)
+        kept = as_units("units", units, self.n_neurons)
         net, encoder = self._net_before(), self.encoder
         if not encoder.group.population.is_source:
             encoder = _cut_encoder(encoder, net, kept)
@@ -202,8 +215,6 @@ class Liquid(SystemDefaults):
 
     def _with(self, net, encoder):
         """Return a liquid of another network, whose populations have the same names."""
-        if encoder.group.name not in [p.name for p in net.populations]:
-            raise ValueError(f"units must leave neurons of {encoder.group.name!r}, which the encoder feeds")
         twin = object.__new__(type(self))
         twin._build(net, encoder, self.decoder, self.dt)
         return twin
@@ -221,31 +232,25 @@ class Liquid(SystemDefaults):
         return self._net_before()
 
 
-def _as_neurons(units, n):
-    units = np.asarray(units) if np.size(units) else np.zeros(0, np.int64)
-    if units.dtype == bool and units.shape == (n,):
-        units = np.flatnonzero(units)
-    if units.dtype.kind not in "iu" or units.ndim != 1:
-        raise TypeError(f"units must be integers or a mask of shape ({n},), got {units!r}")
-    if not units.size or units.min() < 0 or units.max() >= n or np.unique(units).size != units.size:
-        raise ValueError(f"units must be different numbers in 0..{n - 1}, at least one, got {units}")
-    return np.sort(units)
-
-
 def _cut_encoder(encoder, net, kept):
     """Return the encoder for the kept neurons of its group, its group renumbered as they will be."""
     if not hasattr(encoder, "of_units"):
         raise TypeError(f"encoder must have of_units(group, kept) for neurons to be taken out, got {encoder!r}")
     cells = [p for p in net.populations if not p.is_source]
-    first = sum(p.n for p in cells[: [p.name for p in cells].index(encoder.group.name)])
-    mine = kept[(kept >= first) & (kept < first + encoder.group.population.n)] - first
+    number = [p.name for p in cells].index(encoder.group.name)
+    mine = kept - sum(p.n for p in cells[:number])
+    mine = mine[(mine >= 0) & (mine < cells[number].n)]
     inside = np.isin(mine, encoder.group.units)
+    if not inside.any():
+        raise ValueError(f"units must leave neurons of {encoder.group!r}, which the encoder feeds")
     group = Group(encoder.group.population, np.flatnonzero(inside).astype(np.uint32))
     return encoder.of_units(group, np.searchsorted(encoder.group.units, mine[inside]))
 
 
 class _Feed:
     """The stream that hands the network what the encoder made of a chunk of samples."""
+
+    what: Any  # currents (samples, n), or steps and units of spikes
 
     def __init__(self, n, spikes):
         self.n, self.spikes = n, spikes
@@ -270,6 +275,10 @@ class _Feed:
             return at[here], ids[here]
         return self.what[(np.arange(k0, k1) - self.start) // self.steps]
 
+    def held(self, k0, k1):
+        """Return the currents of the samples in steps k0 <= k < k1, whole samples, and the steps that each holds."""
+        return self.what[(k0 - self.start) // self.steps : (k1 - self.start) // self.steps], self.steps
+
 
 class _Sampler:
     """The recorder of a liquid: all states at the end of every sample, all spikes."""
@@ -277,7 +286,8 @@ class _Sampler:
     def __init__(self, net, layout, steps, n_samples):
         flat = net._flat
         flat.populations[:, K.LOGGED] = 1
-        self.log = tuple(np.empty(_LOG + flat.history[0].shape[1], kind) for kind in (np.uint32, np.int64))
+        n_log = _LOG + flat.history[0].shape[1]
+        self.log = np.empty(n_log, np.uint32), np.empty(n_log, np.int64)
         self.spikes: list[tuple[np.ndarray, np.ndarray]] = []
         self.rows = np.empty((n_samples, layout.places.size))
         table = np.zeros((1, K.RECORDER_COLUMNS), np.int64)
@@ -305,6 +315,28 @@ def _check_encoder(encoder, network):
         raise TypeError(f"encoder.group must be a group that net.add returned, got {encoder.group!r}")
     if encoder.group.population.network is not network:
         raise ValueError(f"encoder must feed a group of the network given, got {encoder.group.name!r} of another one")
+    if not (encoder.group.whole if encoder.group.population.is_source else encoder.group.is_range):
+        raise ValueError(f"encoder.group must be a whole source or an unbroken range of neurons, got {encoder.group!r}")
+    if all(p.is_source for p in network.populations):
+        raise ValueError("network must have neurons, got sources of spikes only")
+
+
+def _as_encoded(what, group, n_samples, steps):
+    """Return what an encoder made of its samples if it is sound: the compiled run trusts it."""
+    if not group.population.is_source:
+        currents = as_finite_array("encode(…) currents", what)
+        if currents.shape != (n_samples, len(group)):
+            raise ValueError(f"encode(…) must return currents {(n_samples, len(group))}, got {currents.shape}")
+        return currents
+    at, ids = (np.asarray(part, np.int64) for part in what)
+    order = at * len(group) + ids
+    inside = at.size == 0 or (at[0] >= 0 and at[-1] < n_samples * steps and 0 <= ids.min() <= ids.max() < len(group))
+    if not inside or np.any(np.diff(order) <= 0):
+        raise ValueError(
+            f"encode(…) must return spikes of {len(group)} units in {n_samples * steps} steps, sorted by step and "
+            "unit, each at most once in a step"
+        )
+    return at, ids
 
 
 def _frozen(network, encoder):

@@ -50,7 +50,7 @@ class Layout:
         words = -(-longest // _BITS)
         sizes = [neurons.size, sum(map(len, places)), neurons.size, words * sum(map(len, waiting)), n_states, 1]
         ends = np.cumsum([0, *sizes])
-        parts = [slice(int(a), int(b)) for a, b in zip(ends, ends[1:], strict=False)]
+        observed, states, refractory, on_their_way, encoder, _ = map(slice, ends.tolist(), ends[1:].tolist())
         number = np.full(int(first[-1]), -1)
         number[neurons] = np.arange(neurons.size)
         return cls(
@@ -59,7 +59,11 @@ class Layout:
             np.concatenate(places),
             np.concatenate([np.zeros(0, np.int64), *waiting]),
             longest,
-            *parts[:-1],
+            observed,
+            states,
+            refractory,
+            on_their_way,
+            encoder,
             clock=int(ends[-2]),
         )
 

@@ -98,6 +98,10 @@ class Network:
         twin._changed()  # its states are no longer views into its layout
         return twin
 
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self._changed()  # pickled arrays are no longer views into the layout
+
     def __repr__(self):
         lines = [f'Network(dt={self.dt:g} ms, timing="{self.timing}", at {self.time:g} ms)']
         lines += [f"  {p.name}: {p.model!r}" for p in self.populations]
@@ -419,10 +423,10 @@ class Network:
             projection.since = 0
             if projection.short_term is not None:
                 projection.short_term[5] = -1.0
-            if projection.plasticity is not None:
+            if projection.learning is not None:
                 projection.given_weights[:] = projection.weights
                 projection.learning.forget()
-            if projection.scaling is not None:
+            if projection.counts is not None:
                 projection.counts[:] = 0.0
         self.step, self._streams, self._old, self._whole_steps = 0, {}, None, True
         if self._flat is not None:

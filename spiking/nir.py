@@ -25,8 +25,8 @@ def to_nir(network: Network) -> Any:
     Populations of `LIF` neurons become nodes ``LIF`` where their synapses are `Delta`, ``CubaLIF`` where they are
     `Exponential` currents; sources become ``Input`` nodes, whatever they emit; every projection becomes a ``Linear``
     node, after a ``Delay`` where it has more than the least delay (0 with ``timing="brian2"``, dt with "nest"), which
-    is what backends give every edge. Every population of neurons gets an ``Output`` node. Initial states have no place
-    in the format.
+    is what backends give every edge. Every population of neurons gets an ``Output`` node. Initial states, spikes of
+    sources, names of synapses, dt, timing and integrator have no place in the format: they are for whoever runs it.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def to_nir(network: Network) -> Any:
     Raises
     ------
     ValueError, TypeError
-        If the network holds something that NIR cannot say; the message says what, and why.
+        If the network holds something else that NIR cannot say; the message says what, and why.
     ImportError
         If nir is not installed.
 
@@ -71,12 +71,11 @@ def to_nir(network: Network) -> Any:
     edges: list[tuple[str, str]] = []
     for p in network.populations:
         _check_name(p.name)
-        if p.is_source:
-            nodes[p.name] = nir.Input({"input": np.array([p.n])})
-        else:
-            incoming = [q for q in network.projections if q.post.population is p]
-            nodes[p.name] = _neurons(nir, p, [q.synapse for q in incoming])
-            nodes[f"{p.name}_output"] = nir.Output({"output": np.array([p.n])})
+        incoming = [q.synapse for q in network.projections if q.post.population is p]
+        nodes[p.name] = nir.Input({"input": np.array([p.n])}) if p.is_source else _neurons(nir, p, incoming)
+    for p in network.populations:
+        if not p.is_source:
+            _put(nodes, f"{p.name}_output", nir.Output({"output": np.array([p.n])}))
             edges.append((p.name, f"{p.name}_output"))
     for number, q in enumerate(network.projections):
         chain = [q.pre.name, *_synapses(nir, nodes, number, q, network), q.post.name]
@@ -91,12 +90,14 @@ def from_nir(graph, *, dt: float = 0.1, timing: str = "brian2", seed=0) -> Netwo
 
     ``Input`` nodes become `SpikeSource` without spikes, for encoders or to be replaced; ``LIF`` and ``CubaLIF`` nodes
     become populations of the same names, ``Linear`` and ``Affine`` nodes projections (a bias becomes a constant
-    current), ``Delay`` nodes delays.
+    current from the beginning), ``Delay`` nodes delays. Potentials begin at v_leak. NIR neurons spike above their
+    threshold, as with ``timing="brian2"``.
 
     Parameters
     ----------
     graph : nir.NIRGraph
-        Times in seconds, potentials in mV, currents in pA.
+        Times in seconds, potentials in mV, currents in pA. Neurons reach an ``Output`` directly; in front of neurons
+        every linear node has one input, and a ``Delay`` stands next to the sender.
     dt : float
         Time step of the network (ms); delays are rounded to it.
     timing : {"brian2", "nest"}
@@ -123,16 +124,21 @@ def from_nir(graph, *, dt: float = 0.1, timing: str = "brian2", seed=0) -> Netwo
     nir = _nir()
     if not isinstance(graph, nir.NIRGraph):
         raise TypeError(f"graph must be a nir.NIRGraph, got {graph!r}")
-    links = [_link(nir, graph, name) for name, node in graph.nodes.items() if isinstance(node, nir.LIF | nir.CubaLIF)]
     known = nir.Input | nir.Output | nir.LIF | nir.CubaLIF | nir.Linear | nir.Affine | nir.Delay
     for name, node in graph.nodes.items():
         if not isinstance(node, known):
             raise ValueError(f"node {name!r} is a {type(node).__name__}, which has no equal here{_why(node)}")
+    targets = [name for name, node in graph.nodes.items() if isinstance(node, nir.LIF | nir.CubaLIF)]
+    links = {name: [_link(nir, graph, one, name) for one in _before(graph, name)] for name in targets}
+    _check_complete(nir, graph, {name for into in links.values() for link in into for name in link.passed})
     net = Network(dt=dt, timing=timing, seed=seed)
-    biases = {name: sum((one.bias for one in into), np.zeros(1)) for name, into in links}
-    groups = {name: net.add(_population(nir, name, node, biases.get(name)), name=name)
-              for name, node in graph.nodes.items() if isinstance(node, nir.Input | nir.LIF | nir.CubaLIF)}  # fmt: skip
-    for name, into in links:
+    groups = {}
+    for name, node in graph.nodes.items():
+        if isinstance(node, nir.Input):
+            groups[name] = net.add(SpikeSource(_size(nir, node), [], []), name=name)
+        elif name in links:
+            groups[name] = net.add(_population(nir, name, node, [link.bias for link in links[name]]), name=name)
+    for name, into in links.items():
         for link in into:
             _connect(nir, net, groups, graph.nodes[name], name, link)
     return net
@@ -145,6 +151,7 @@ class _Link(NamedTuple):
     weight: np.ndarray
     delay: np.ndarray
     bias: np.ndarray
+    passed: tuple[str, ...]  # the nodes on the way
 
 
 def _nir():
@@ -158,6 +165,12 @@ def _nir():
 def _check_name(name):
     if "/" in name:
         raise ValueError(f"name of a population must be free of '/' in a NIR file, got {name!r}")
+
+
+def _put(nodes, name, node):
+    if name in nodes:
+        raise ValueError(f"name of a population must not be that of another node, got {name!r}")
+    nodes[name] = node
 
 
 # ------------------------------------------------------------------------------------------------------------- to NIR
@@ -192,9 +205,13 @@ def _neurons(nir, p, synapses):
 
 def _synapses(nir, nodes, number, q, network):
     """Add the nodes of a projection; return their names in order."""
-    for what, there in (("short-term", q.short_term is not None), ("long-term", q.plasticity is not None)):
+    for what, there in (
+        ("short-term plasticity", q.short_term is not None),
+        ("long-term plasticity", q.plasticity is not None),
+        ("synaptic scaling", q.scaling is not None),
+    ):
         if there:
-            raise ValueError(f"{q!r} has {what} plasticity, for which NIR has no node")
+            raise ValueError(f"{q!r} has {what}, for which NIR has no node")
     pre, post, w, delay = q.edges()
     pre, post = pre + q.pre.start, post + q.post.start
     n_pre, n_post = q.pre.population.n, q.post.population.n
@@ -206,7 +223,7 @@ def _synapses(nir, nodes, number, q, network):
     else:
         weight *= node.tau_syn[:, None]  # and the current by w / tau_syn
     name = f"{q.pre.name}_to_{q.post.name}_{number}"
-    nodes[name] = nir.Linear(weight)
+    _put(nodes, name, nir.Linear(weight))
     late = (delay - (network.dt if network.timing == "nest" else 0.0)) * _MS
     if not np.any(late > 1e-12):
         return [name]
@@ -214,7 +231,7 @@ def _synapses(nir, nodes, number, q, network):
     of_source[pre] = late
     if np.any(np.abs(of_source[pre] - late) > 1e-12):
         raise ValueError(f"{q!r} has different delays behind one neuron; a NIR Delay has one for each sender")
-    nodes[f"{name}_delay"] = nir.Delay(of_source)
+    _put(nodes, f"{name}_delay", nir.Delay(of_source))
     return [f"{name}_delay", name]
 
 
@@ -232,54 +249,88 @@ def _why(node) -> str:
     return reasons.get(type(node).__name__, "")
 
 
-def _link(nir, graph, name):
-    """Return the name of a population and the ways that lead to it."""
-    n = graph.nodes[name].v_threshold.size
-    before = [a for a, b in graph.edges if b == name]
-    return name, [way for one in before for way in _ways(nir, graph, one, np.eye(n), np.zeros(n), name)]
+def _before(graph, name):
+    return [a for a, b in graph.edges if b == name]
 
 
-def _ways(nir, graph, name, weight, bias, target):
-    """Follow a way back from `target` to where spikes come from: through linear maps and one delay."""
-    delay = None
-    while True:
-        node = graph.nodes[name]
-        if isinstance(node, nir.Input | nir.LIF | nir.CubaLIF):
-            n = int(np.prod(node.input_type["input"])) if isinstance(node, nir.Input) else node.v_threshold.size
-            return [_Link(name, weight, np.zeros(n) if delay is None else delay, bias)]
-        if isinstance(node, nir.Linear | nir.Affine) and delay is None:
+def _size(nir, node):
+    return int(np.prod(node.input_type["input"])) if isinstance(node, nir.Input) else node.v_threshold.size
+
+
+def _link(nir, graph, name, target) -> _Link:
+    """Follow a way back from `target` to where spikes come from: through linear maps, then a delay."""
+    n = _size(nir, graph.nodes[target])
+    weight, bias, delay = np.eye(n), np.zeros(n), None
+    passed: list[str] = []
+    while not isinstance(node := graph.nodes[name], nir.Input | nir.LIF | nir.CubaLIF):
+        if name in passed:
+            raise ValueError(f"node {name!r} must not lead back to itself without a neuron in between")
+        if isinstance(node, nir.Delay) and delay is None:
+            delay = np.asarray(node.delay, np.float64).ravel()
+        elif isinstance(node, nir.Linear | nir.Affine) and delay is None:
+            _check_shape(name, "weight", node.weight, (weight.shape[1], None))
             bias = bias + (weight @ node.bias if isinstance(node, nir.Affine) else 0.0)
             weight = weight @ node.weight
-        elif isinstance(node, nir.Delay) and delay is None:
-            delay = np.asarray(node.delay, np.float64)
         else:
-            raise ValueError(f"node {name!r} on the way to {target!r} must be Linear, Affine or Delay, in this order "
-                             f"from the target back, got {type(node).__name__}{_why(node)}")  # fmt: skip
-        before = [a for a, b in graph.edges if b == name]
+            raise ValueError(
+                f"node {name!r} before {target!r} must be a Linear, an Affine, or one Delay next to the sender, got a "
+                f"{type(node).__name__} that leads to {passed[-1:] or [target]}"
+            )
+        passed.append(name)
+        before = _before(graph, name)
         if len(before) != 1:
             raise ValueError(f"node {name!r} must have one input, got {len(before)}: {before}")
         name = before[0]
+    delay = np.zeros(_size(nir, node)) if delay is None else delay
+    for what, value, shape in (("weight", weight, (n, _size(nir, node))), ("delay", delay, (_size(nir, node),))):
+        _check_shape(passed[-1] if passed else target, what, value, shape)
+    return _Link(name, weight, delay, bias, tuple(passed))
 
 
-def _population(nir, name, node, bias):
-    if isinstance(node, nir.Input):
-        return SpikeSource(int(np.prod(node.input_type["input"])), [], [])
-    if node.v_threshold.ndim != 1:
-        raise ValueError(f"node {name!r} must have parameters of one dimension, got shape {node.v_threshold.shape}")
-    tau = np.asarray(node.tau if isinstance(node, nir.LIF) else node.tau_mem, np.float64) / _MS
-    return LIF(
-        node.v_threshold.size,
-        tau_m=tau,
-        C_m=tau / node.r,
-        E_L=np.asarray(node.v_leak, np.float64),
-        V_th=np.asarray(node.v_threshold, np.float64),
-        V_reset=np.asarray(node.v_reset, np.float64),
-        t_ref=0.0,
-        I_e=bias * (1.0 if isinstance(node, nir.LIF) else node.w_in) + np.zeros(node.v_threshold.size),
-    )
+def _check_shape(name, what, value, shape):
+    fits = value.ndim == len(shape) and all(want in (None, got) for got, want in zip(value.shape, shape, strict=True))
+    if not fits:
+        wanted = str(shape).replace("None", "m")
+        raise ValueError(f"{what} at node {name!r} must have shape {wanted}, got {value.shape}")
+
+
+def _check_complete(nir, graph, passed):
+    """Raise if something in the graph would be lost: linear maps and delays that lead to no neuron."""
+    for name, node in graph.nodes.items():
+        if isinstance(node, nir.Linear | nir.Affine | nir.Delay) and name not in passed:
+            raise ValueError(
+                f"node {name!r} must lead to neurons, got a {type(node).__name__} of which nothing is left"
+            )
+        for one in _before(graph, name) if isinstance(node, nir.Output) else ():
+            if not isinstance(graph.nodes[one], nir.LIF | nir.CubaLIF):
+                kind = type(graph.nodes[one]).__name__
+                raise ValueError(f"node {name!r} must follow neurons, got the {kind} {one!r}: keep it as a readout")
+
+
+def _population(nir, name, node, biases):
+    _check_shape(name, "v_threshold", node.v_threshold, (None,))
+    pulses = isinstance(node, nir.LIF)
+    tau = np.asarray(node.tau if pulses else node.tau_mem, np.float64) / _MS
+    if np.any(node.r <= 0):
+        raise ValueError(f"r of node {name!r} must be above 0, got {np.min(node.r):g}")
+    gain = np.ones(tau.size) if pulses else node.w_in
+    try:
+        return LIF(
+            tau.size,
+            tau_m=tau,
+            C_m=tau / node.r,
+            E_L=np.asarray(node.v_leak, np.float64),
+            V_th=np.asarray(node.v_threshold, np.float64),
+            V_reset=np.asarray(node.v_reset, np.float64),
+            t_ref=0.0,
+            I_e=gain * sum(biases, np.zeros(tau.size)),
+        )
+    except ValueError as error:
+        raise ValueError(f"node {name!r} does not make LIF neurons: {error}") from None
 
 
 def _connect(nir, net, groups, node, name, link):
+    synapse: Delta | Exponential
     if isinstance(node, nir.LIF):
         synapse, scale = Delta(), node.r / node.tau
     else:

@@ -104,7 +104,9 @@ class PairSTDP(_Bounded):
     dendritic : bool
         Whether the delay lies between soma and synapse: then a presynaptic spike counts at its emission, and a
         spike of the target at the end of the delay; those that meet there do not count as a pair. Otherwise the
-        delay lies before the synapse: a presynaptic spike counts at its arrival, the target's at once.
+        delay lies before the synapse: a presynaptic spike counts at its arrival, the target's at once. Either way
+        it acts with the weight at its arrival; in NEST's ``stdp_synapse``, whose delays are dendritic too, with that
+        at its emission.
 
     References
     ----------

@@ -153,7 +153,7 @@ class Projection:
         A spike acts with the weight at its arrival: spikes on their way feel the weights set meanwhile. ``reset`` keeps
         the weights as they are, learned ones too.
         """
-        if self.plasticity is None or self.plasticity.kind != K.THREE_FACTOR:
+        if self.learning is None or self.plasticity.kind != K.THREE_FACTOR:
             return np.broadcast_to(self.given_weights, self.targets.shape).copy()
         mark, before = self.learning.eligibility.T
         gained = mark * (self.learning.per_target[self.targets] - before)
@@ -164,7 +164,7 @@ class Projection:
         values = as_numbers("weights", values)
         if values.size not in (1, len(self)):
             raise ValueError(f"weights must be one number or one for each of {len(self)} synapses, got {values.size}")
-        if self.plasticity is not None:
+        if self.learning is not None:
             self.plasticity.check_weights(values, self.name)
             if self.plasticity.kind == K.THREE_FACTOR:  # what was gained so far belongs to the old weights
                 self.learning.eligibility[:, 1] = self.learning.per_target[self.targets]

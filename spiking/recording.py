@@ -1,7 +1,7 @@
 """Run a network chunk by chunk and keep what its recorders ask for."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from penstock.spiking import kernels as K
 from penstock.spiking.plasticity import next_visit, visit
 from penstock.spiking.trains import SpikeTrains
 
-__all__ = ["Rate", "Recorder", "Recording", "States", "record_run"]
+__all__ = ["Keeper", "Rate", "Recorder", "Recording", "States", "advance_chunk", "record_run"]
 
 _CHUNK = 2000  # steps between two returns to Python, which moves the progress bar
 _TABLE = 1 << 17  # numbers of tabulated input prepared at a time: they stay in the cache
@@ -135,7 +135,7 @@ def record_run(net, steps: int, progress: bool) -> Recording:
     keeper = _Keeper(net, steps)
     chunk = _chunk_size(net)
     for first in track(range(0, steps, chunk), -(-steps // chunk), "network", progress):
-        _advance(net, min(chunk, steps - first), keeper)
+        advance_chunk(net, min(chunk, steps - first), keeper)
     return keeper.recording()
 
 
@@ -143,6 +143,23 @@ def _chunk_size(net) -> int:
     width = sum(p.n for p in net.populations if p.noisy)
     width += sum(len(d.target) for d in net.drives)
     return int(np.clip(_TABLE // max(width, 1), 16, _CHUNK))
+
+
+class Keeper(Protocol):
+    """What `advance_chunk` hands its findings to.
+
+    `log` are the buffers of spikes (units, steps), with room for those of all units in one step; `spikes` grows by
+    arrays (steps, units, counted through all populations).
+    """
+
+    log: tuple[np.ndarray, np.ndarray]
+    spikes: list[tuple[np.ndarray, np.ndarray]]
+
+    def tables(self, step: int, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return recorders of states, their units, rows to fill, recorders of rates, counts to fill for a chunk."""
+
+    def keep(self, step: int, steps: int, rows: np.ndarray, counts: np.ndarray) -> None:
+        """Take the filled rows and counts of a chunk."""
 
 
 class _Keeper:
@@ -230,7 +247,7 @@ def _trains(group, times, units, t_start, t_stop, dt) -> SpikeTrains:
     return SpikeTrains(times[mine][ids >= 0], ids[ids >= 0], len(group), t_start=t_start, t_stop=t_stop, dt=dt)
 
 
-def _advance(net, steps: int, keeper: _Keeper) -> None:
+def advance_chunk(net, steps: int, keeper: Keeper) -> None:
     """Run one chunk: prepare its inputs, call the kernel until all steps are done, take what it recorded."""
     flat = net._flat
     drives = _inputs(net, steps)
@@ -284,10 +301,10 @@ def _inputs(net, steps: int):
             ids.append(np.asarray(who, np.uint32))
             n_ids, n_pointers = n_ids + len(who), n_pointers + steps + 1
             continue
-        current = _current(net, p, k, steps)
+        current, hold = _current(net, p, k, steps)
         row[K.CURRENT] = row[K.NOISE] = -1
         if current is not None:
-            row[K.CURRENT], row[K.CURRENT_WIDTH] = at, current.shape[1]
+            row[K.CURRENT], row[K.CURRENT_WIDTH], row[K.CURRENT_HOLD] = at, current.shape[1], hold
             blocks.append(current.ravel())
             at += current.size
         if p.noisy:
@@ -309,15 +326,22 @@ def _inputs(net, steps: int):
     return np.array(kicks, np.int64).reshape(-1, K.KICK_COLUMNS), table, np.concatenate(pointers), np.concatenate(ids)
 
 
-def _current(net, p, k, steps) -> np.ndarray | None:
-    """Return the sum of the currents into a population, (steps, 1) if all units share it, else (steps, n)."""
+def _current(net, p, k, steps) -> tuple[np.ndarray | None, int]:
+    """Return the sum of the currents into a population and the steps that a row of it holds.
+
+    The sum is (rows, 1) if all units share it, else (rows, n). A stream with ``held`` gives rows that hold for longer
+    than a step; that helps where nothing has to be added to them.
+    """
+    drives = [d for d in net.drives if d.target.population is p and d.state_name is None]
+    streams = [net._streams[d.seed.spawn_key] for d in drives]
+    if len(drives) == 1 and drives[0].target.whole and hasattr(streams[0], "held"):
+        return streams[0].held(k, k + steps)
     total = None
-    for d in net.drives:
-        if d.target.population is p and d.state_name is None:
-            values = net._streams[d.seed.spawn_key].take(k, k + steps)
-            if not d.target.whole:
-                part = slice(d.target.start, d.target.start + len(d.target))
-                values, narrow = np.zeros((steps, p.n)), values
-                values[:, part] = narrow
-            total = values if total is None else total + values
-    return total
+    for d, stream in zip(drives, streams, strict=True):
+        values = stream.take(k, k + steps)
+        if not d.target.whole:
+            part = slice(d.target.start, d.target.start + len(d.target))
+            values, narrow = np.zeros((steps, p.n)), values
+            values[:, part] = narrow
+        total = values if total is None else total + values
+    return total, 1

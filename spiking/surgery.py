@@ -31,8 +31,8 @@ def connection_matrix(net) -> sp.csr_array:
 def with_connections(net, W):
     """Return a copy of the network whose weights between neurons are W (N, N).
 
-    Synapses whose entry is 0 are gone; others are scaled to it. Entries without a synapse become one, of the projection
-    between the two populations whose weights have the same sign, with its most frequent delay.
+    Synapses whose entry is 0 are gone; others are scaled to it. Entries without a synapse become one, of the first
+    projection between the two populations that has weights of the same sign, with its most frequent delay.
     """
     new, old = _entries(sp.csr_array(W)), _entries(connection_matrix(net))
     twin = copy.deepcopy(net)
@@ -40,12 +40,13 @@ def with_connections(net, W):
     for p, pre, post, _ in _synapses(twin):
         key = post * W.shape[1] + pre
         before, after = _values(old, key), _values(new, key)
-        if np.any((before == 0) & (after != 0)):
-            i, j = divmod(int(key[(before == 0) & (after != 0)][0]), W.shape[1])
+        keep = (after != 0) & (p.weights != 0)  # a synapse of weight 0 is none
+        cancelled = np.flatnonzero(keep & (before == 0))
+        if cancelled.size:
+            i, j = divmod(int(key[cancelled[0]]), W.shape[1])
             raise ValueError(f"W[{i}, {j}] must stay 0: synapses of opposite sign cancel there, got a weight")
         weights = p.weights * np.divide(after, before, out=np.zeros_like(before), where=before != 0)
-        keep = after != 0
-        added, missing = _accepted(twin, p, missing, new, W.shape[1])
+        added, missing = _accepted(twin, p, missing, new)
         _rearrange(p, keep, weights, added)
     if missing.size:
         i, j = divmod(int(missing[0]), W.shape[1])
@@ -59,7 +60,11 @@ def with_neurons(net, kept):
     """Return a copy of the network with the neurons `kept` only, numbered through all populations of neurons."""
     twin = copy.deepcopy(net)
     if twin.drives:
-        raise ValueError(f"network must have no inputs of its own for neurons to be taken out, got {twin.drives[0]}")
+        drive = twin.drives[0]
+        raise ValueError(
+            f"network must have no inputs of its own for neurons to be taken out, got {drive.source!r} into "
+            f"{drive.target.name!r}; give a constant current as I_e"
+        )
     twin.reset()
     first, gone = 0, []
     for p in twin.populations:
@@ -98,14 +103,14 @@ def _synapses(net):
         if q.pre.population.is_source or isinstance(q.synapse, Modulation):
             continue
         pre_units, post_units, w, _ = q.edges()
-        reversal = q.synapse.reversal
-        sign = 1.0 if reversal is None or reversal > post.initial["v"].mean() else -1.0
-        yield (
-            q,
-            pre_units + q.pre.start + first[id(q.pre.population)],
-            post_units + q.post.start + first[id(post)],
-            sign * w,
-        )
+        pre_units = pre_units + q.pre.start + first[id(q.pre.population)]
+        yield q, pre_units, post_units + q.post.start + first[id(post)], _sign(q) * w
+
+
+def _sign(q) -> float:
+    """Return -1 for synapses that draw the potential below where it begins, else 1."""
+    reversal = q.synapse.reversal
+    return 1.0 if reversal is None or reversal > q.post.population.initial["v"].mean() else -1.0
 
 
 def _entries(W):
@@ -126,20 +131,17 @@ def _values(entries, key):
     return np.where(keys[at] == key, values[at], 0.0)
 
 
-def _accepted(net, q, missing, new, n):
+def _accepted(net, q, missing, new):
     """Return the new synapses (pre, post, weight) that projection q takes, and those that are still missing."""
     first = np.cumsum([0] + [p.n for p in net.populations if not p.is_source])
     cells = [p for p in net.populations if not p.is_source]
-    post, pre = np.divmod(missing, n)
+    post, pre = np.divmod(missing, first[-1])
     pre = pre - first[cells.index(q.pre.population)] - q.pre.start
     post = post - first[cells.index(q.post.population)] - q.post.start
-    value = _values(new, missing)
-    reversal = q.synapse.reversal
-    sign = 1.0 if reversal is None or reversal > q.post.population.initial["v"].mean() else -1.0
-    fits = (pre >= 0) & (pre < len(q.pre)) & (post >= 0) & (post < len(q.post)) & bool(len(q))
-    if fits.any():
-        fits &= np.sign(value) == sign * np.sign(np.median(q.weights))
-    return (pre[fits], post[fits], sign * value[fits]), missing[~fits]
+    value = _sign(q) * _values(new, missing)
+    fits = (pre >= 0) & (pre < len(q.pre)) & (post >= 0) & (post < len(q.post))
+    fits &= np.isin(np.sign(value), np.sign(q.weights))
+    return (pre[fits], post[fits], value[fits]), missing[~fits]
 
 
 def _rearrange(q, keep, weights, added):
@@ -150,15 +152,14 @@ def _rearrange(q, keep, weights, added):
         n_delays = q.delay_steps.size
         usual = np.bincount(group % n_delays, minlength=n_delays).argmax()
         new = added[0] * n_delays + usual
-        typical = None if q.short_term is None else np.median(q.short_term, axis=1, keepdims=True)
     else:
-        new, typical = np.zeros(0, np.int64), None
+        new = np.zeros(0, np.int64)
     group, targets = np.append(group[keep], new), np.append(q.targets[keep], added[1].astype(np.uint32))
     order = np.lexsort((targets, group)) if new.size else np.arange(group.size)
     q.given_weights = np.append(weights[keep], added[2])[order]
     q.targets = targets[order].astype(np.uint32)
     if q.short_term is not None:
-        more = np.repeat(typical, new.size, axis=1) if new.size else np.zeros((6, 0))
+        more = np.repeat(np.median(q.short_term, axis=1)[:, None], new.size, axis=1) if new.size else np.zeros((6, 0))
         q.short_term = np.concatenate([q.short_term[:, keep], more], axis=1)[:, order]
     counts = np.bincount(group, minlength=sizes.size)
     q.pointers = np.concatenate([[0], np.cumsum(counts)]).astype(np.uint32)

@@ -219,7 +219,7 @@ def multi_gaussian_slope(x, sigma=0.5, height=0.15, widening=6.0) -> np.ndarray:
     Examples
     --------
     >>> multi_gaussian_slope([0.0]).round(4)
-    array([0.8783])
+    array([0.8782])
     """
     x = as_finite_array("x", x)
     sigma, height = as_positive_float("sigma", sigma), as_positive_float("height", height)

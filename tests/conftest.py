@@ -37,6 +37,9 @@ settings.load_profile("same")
 # files that run every model: one process runs them all, so that a kernel compiles once
 EVERY_MODEL = ("test_contract.py", "test_closed_loop.py", "test_store.py")
 
+# in those files what runs a spiking network, whose kernel the doctests compile in the other process at about that time
+SPIKING = ("test_what_a_spiking_run_recorded_comes_back",)
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
@@ -44,4 +47,6 @@ def pytest_collection_modifyitems(config, items):
     if config.pluginmanager.hasplugin("xdist"):
         for item in items:
             group = "every model" if item.path.name in EVERY_MODEL else str(item.path)
+            if item.name in SPIKING:
+                group = str(Path(__file__).with_name("test_house.py"))
             item.add_marker(pytest.mark.xdist_group(group))

@@ -15,7 +15,7 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.validation import check_is_fitted
 
 import penstock
-from penstock import LMS, NLMS, RLS, Ridge
+from penstock import LMS, NLMS, RLS, EligibilityLMS, Ridge
 from penstock.reservoirs import ESN, Classifier, Drawn, Forecaster, Regressor, last_state
 
 VERSION = tuple(map(int, sklearn.__version__.split(".")[:2]))
@@ -65,6 +65,10 @@ CASES = {
         {**ROWS, "check_regressors_train": "a rate that suits all the checks is too small for this one"},
     ),
     "NLMS": (NLMS(), ROWS),
+    "EligibilityLMS": (
+        EligibilityLMS(1e-5, 0.5),
+        {**ROWS, "check_regressors_train": "a rate that suits all the checks is too small for this one"},
+    ),
     "Regressor": (
         Regressor(MEMORYLESS, washout=0),
         {**SERIES, "check_sample_weight_equivalence_on_dense_data": "without a row the rest is another series"},
@@ -106,6 +110,7 @@ FITS = {
     "RLS": lambda: RLS().fit(U, Y),
     "LMS": lambda: LMS(0.01).fit(U, Y),
     "NLMS": lambda: NLMS().fit(U, Y),
+    "EligibilityLMS": lambda: EligibilityLMS(0.01, 2.0).fit(U, Y, gate=np.arange(120) % 2),
     "Regressor": lambda: Regressor(SMALL, washout=5).fit(U, Y),
     "Regressor online": lambda: Regressor(SMALL, RLS(), washout=3).fit(U, Y),
     "Regressor Lasso": lambda: Regressor(SMALL, sklearn.linear_model.Lasso(1e-3), washout=5).fit(U, Y),
@@ -141,7 +146,7 @@ def test_saved_and_loaded_it_predicts_the_same_bits(name, tmp_path):
             assert_array_equal(other.closed_loop().run(5), model.closed_loop().run(5))
 
 
-@pytest.mark.parametrize("name", ["RLS", "LMS", "NLMS", *(name for name in FITS if "online" in name)])
+@pytest.mark.parametrize("name", ["RLS", "LMS", "NLMS", "EligibilityLMS", *(name for name in FITS if "online" in name)])
 def test_a_loaded_online_model_goes_on_learning_alike(name, tmp_path):
     model, X = FITS[name](), data_for(name)
     model.save(tmp_path / "model.npz")

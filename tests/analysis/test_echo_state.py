@@ -102,9 +102,9 @@ def test_zero_input_gives_finite_numbers():
 
 
 def test_single_precision_has_its_own_floor():
-    model = ESN.random(30, spectral_radius=0.9, dtype=np.float32, seed=0)
-    found = echo_state_index(model, noise(500), seed=0)
-    double = echo_state_index(ESN.random(30, spectral_radius=0.9, seed=0), noise(500), seed=0)
+    setting, u = {"n_inputs": 2, "spectral_radius": 0.9, "seed": 0}, noise(1000).reshape(500, 2)
+    found = echo_state_index(ESN.random(30, dtype=np.float32, **setting), u, seed=0)
+    double = echo_state_index(ESN.random(30, **setting), u, seed=0)
     assert found.forgotten.all() and found.fitted[1] < double.fitted[1]
     assert abs(found.decay_rate - double.decay_rate) < 3 * np.hypot(found.decay_error, double.decay_error)
     assert "within 5.4e-05 of the size" in repr(found) and "within 1e-13 of the size" in repr(double)

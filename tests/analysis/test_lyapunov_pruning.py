@@ -1,6 +1,7 @@
 from dataclasses import replace
 from itertools import permutations
 
+import networkx as nx
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import gamma, hmean
 
 from penstock import Map, identity
-from penstock.analysis import lyapunov_spectrum, network_summary, noise_covariance
+from penstock.analysis import lyapunov_spectrum
+from penstock.analysis.delocalisation import delocalise_eigenvectors, inverse_participation
 from penstock.analysis.linearisation import (
     linear_exponents,
     linearise_run,
@@ -17,18 +19,16 @@ from penstock.analysis.linearisation import (
     stationary_covariance,
 )
 from penstock.analysis.lyapunov_pruning import (
-    degree_heterogeneity,
-    delocalise_eigenvectors,
-    inverse_participation,
-    keep_probabilities,
     prune_betweenness,
     prune_lyapunov_noise,
     prune_lyapunov_synapses,
     synapse_exponents,
     weighted_betweenness,
 )
+from penstock.analysis.network_report import degree_heterogeneity
+from penstock.analysis.noise_pruning import keep_probabilities, noise_covariance
 from penstock.analysis.time_constants import quartile_width, tune_time_constants, with_leaks
-from penstock.reservoirs import ES2N, ESN
+from penstock.reservoirs import ES2N, ESN, LTC, ResESN
 
 INPUTS = np.random.default_rng(0).uniform(-1, 1, 200)
 
@@ -97,7 +97,7 @@ def test_the_covariance_is_the_sum_over_all_past_noise():
     A = np.random.default_rng(3).normal(size=(5, 5))
     A *= 0.7 / np.abs(np.linalg.eigvals(A)).max()
     powers = [np.linalg.matrix_power(A, k) for k in range(150)]  # 0.7^300 is nothing
-    assert_allclose(stationary_covariance(A, 2.0), 4 * sum(P @ P.T for P in powers), rtol=1e-10)
+    assert_allclose(stationary_covariance(A), sum(P @ P.T for P in powers), rtol=1e-10)
 
 
 # --- step 1 ---
@@ -212,6 +212,15 @@ def test_betweenness_equals_all_paths_counted():
     assert_allclose(weighted_betweenness(ones), brute_betweenness(ones), atol=1e-12)
 
 
+def test_betweenness_of_a_larger_network_equals_networkx_s():
+    W = dense(network(40, density=0.1))
+    graph = nx.DiGraph([(j, i, {"length": 1 / abs(W[i, j])}) for i, j in np.argwhere(W) if i != j])
+    graph.add_nodes_from(range(40))
+    between = nx.betweenness_centrality(graph, weight="length")
+    assert_allclose(weighted_betweenness(W), [between[i] for i in range(40)], atol=1e-14)
+    assert weighted_betweenness(np.eye(2)).tolist() == [0, 0]
+
+
 def test_the_units_removed_are_those_of_least_betweenness():
     esn = network(20, density=0.15)
     between = brute = weighted_betweenness(esn.W)
@@ -234,13 +243,12 @@ def test_participation_ratios_of_known_eigenvectors():
     assert_allclose(inverse_participation(two, 1), 1 / 3)
 
 
-def test_heterogeneity_of_a_star_and_of_the_report():
+def test_heterogeneity_of_a_star():
     star = np.zeros((6, 6))
     star[0, 1:] = star[1:, 0] = 1.0
     k = np.array([10, 2, 2, 2, 2, 2])
     assert_allclose(degree_heterogeneity(star), (k**2).mean() / k.mean() ** 2)
-    esn = network(25, density=0.2)
-    assert_allclose(degree_heterogeneity(esn.W), network_summary(esn).degree_heterogeneity)
+    assert np.isnan(degree_heterogeneity(np.eye(3)))
 
 
 def test_added_synapses_raise_heterogeneity_and_widen_eigenvectors():
@@ -396,6 +404,58 @@ def test_the_whole_keeps_no_more_than_asked_and_no_positive_exponent():
     assert "time constants" in repr(pruned)
 
 
+def test_single_precision_and_sparse_form_stay_through_all_steps():
+    esn = network(30, dtype=np.float32)
+    pruned = prune_lyapunov_noise(esn, 0.5, u=INPUTS[:100], seed=5, n_evaluations=2)
+    for step in pruned.steps:
+        assert step.system.dtype == step.system.W.dtype == np.float32 and hasattr(step.system.W, "nnz")
+
+
+def test_time_constants_of_other_models_are_set_by_a_function():
+    def setter(system, tau):
+        return replace(system, C_m=tau * system.g_leak)
+
+    ltc = LTC.random(10, n_inputs=1, seed=0)
+    tuned = tune_time_constants(ltc, INPUTS[:60], with_time_constants=setter, n_evaluations=2, seed=0)
+    assert_allclose(tuned.system.C_m / tuned.system.g_leak, tuned.tau)
+    assert tuned.feasible
+
+
+def test_what_a_later_step_cannot_do_is_said_before_the_first(monkeypatch):
+    def never(*_, **__):
+        raise AssertionError("work has begun")
+
+    monkeypatch.setattr("penstock.analysis.lyapunov_pruning._record", never)
+    rest = {"u": INPUTS, "seed": 0}
+    for change, message in (
+        ({"mean_bounds": (3.0, 1.0)}, "mean_bounds must"),
+        ({"n_evaluations": 0}, "n_evaluations must"),
+        ({"u": None, "synapses": False}, "u must be the inputs"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            prune_lyapunov_noise(network(12), **rest | change)
+    with pytest.raises(ValueError, match="nodes must be 0 for this system: .* O must be orthogonal"):
+        prune_lyapunov_noise(ResESN.random(12, seed=0), time_constants=False, **rest)
+
+
+def test_a_rule_without_a_derivative_at_zero_still_has_tangents():
+    class Away(ESN):
+        def jacobian(self, x, u):
+            if not x.any():
+                raise FloatingPointError("no derivative here")
+            return super().jacobian(x, u)
+
+    esn = network(10)
+    away = Away(esn.W, esn.W_in, esn.bias, esn.leak)
+    assert_allclose(linear_exponents(away, INPUTS[:60]), linear_exponents(esn, INPUTS[:60]))
+
+
+def test_self_connections_alone_are_a_network_to_be_recorded():
+    esn = ESN(np.diag([0.5, 0.4, 0.3]), np.ones((3, 1)), leak=0.5)
+    pruned = prune_lyapunov_noise(esn, 1.0, u=INPUTS, nodes=0, n_evaluations=2, seed=0)
+    assert pruned.n_synapses == 3 and np.isnan(pruned.steps[-1].heterogeneity)
+
+
 def test_without_inputs_a_driven_network_has_steps_that_need_none():
     pruned = prune_lyapunov_noise(network(30), synapses=False, time_constants=False, seed=0)
     assert np.isnan(pruned.steps[-1].leading_exponent) and pruned.steps[-1].n_units == 27
@@ -436,15 +496,14 @@ def test_matrices_of_no_use_are_refused():
         (lambda: keep_probabilities(W, W[:2], C, 0.5), "strengths must have shape"),
         (lambda: keep_probabilities(W, 0 * W, C, 0.5), "strengths must have shape .* above 0"),
         (lambda: keep_probabilities(W, W, np.eye(2), 0.5), "covariance"),
+        (lambda: prune_lyapunov_synapses(network(3), covariance=W[:2], u=INPUTS, seed=0), "covariance"),
         (lambda: synapse_exponents(W, [1.0, 2.0]), "local_exponents must be a number or have shape"),
         (lambda: synapse_exponents(W, 1.0, hops=-1), "hops must be at least 0"),
-        (lambda: stationary_covariance(1.1 * C), "A must have a spectral radius below 1"),
-        (lambda: stationary_covariance(W[:2]), "A must be square"),
-        (lambda: degree_heterogeneity(C), "W must have a synapse between two units"),
+        (lambda: stationary_covariance(1.1 * C), "stable linearisation, .* is 1.1: give covariance"),
         (lambda: linearise_states(network(5), INPUTS, penalty=0), "penalty must be above 0"),
         (lambda: with_leaks(network(3), [1.0, 0.0, 1.0]), "tau must be above 0"),
         (lambda: delocalise_eigenvectors(network(5), max_added=-1, seed=0), "max_added must be at least 0"),
-        (lambda: prune_lyapunov_synapses(network(12), 0.25, u=INPUTS, seed=0), "keep must leave"),
+        (lambda: prune_lyapunov_synapses(network(12), 0.25, u=INPUTS, seed=0), "must stay connected"),
     ):
         with pytest.raises(ValueError, match=message):
             call()

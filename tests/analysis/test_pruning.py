@@ -19,8 +19,6 @@ from penstock.analysis import (
     lyapunov_spectrum,
     memory_capacity,
     network_summary,
-    noise_covariance,
-    noise_importance,
     prune_activity,
     prune_magnitude,
     prune_noise,
@@ -28,10 +26,12 @@ from penstock.analysis import (
     prune_spectral,
     prune_units,
     pruning_report,
+    remove_synapses,
     remove_units,
     rewire,
     unit_activity,
 )
+from penstock.analysis.noise_pruning import noise_covariance, noise_importance
 from penstock.reservoirs import ESN, LTC, CoRNN, DeepESN, EIReservoir, EuSN
 from penstock.spiking import LIF, CurrentInjection, Exponential, Liquid, Network, probability
 from penstock.weights import ring
@@ -164,10 +164,13 @@ def chain(weights):
 
 def test_a_network_that_falls_apart_is_refused_unless_allowed():
     weights = [1.0, 0.1, 1.0]
-    with pytest.raises(ValueError, match="connected, but its 4 units fall into 2 parts, 1 before.*allow_disconnected"):
+    with pytest.raises(
+        ValueError,
+        match="the network must stay connected, but its 4 units fall into 2 parts, 1 before.*allow_disconnected",
+    ):
         prune_magnitude(chain(weights), 0.67)
     assert prune_magnitude(chain(weights), 0.67, **FREE).report.after.weak_components == 2
-    with pytest.raises(ValueError, match="at least one synapse, got none of 3"):
+    with pytest.raises(ValueError, match="at least one synapse must stay, got none of 3"):
         prune_magnitude(chain(weights), 0.1)
     assert prune_magnitude(chain(weights), 0.1, **FREE).n_synapses == 0
     with pytest.raises(ValueError, match="its 3 units fall into 2 parts"):
@@ -187,6 +190,26 @@ def test_parts_that_were_apart_may_stay_apart():
     assert remove_units(network(W), [2, 3]).units.tolist() == [0, 1, 4, 5]
     with pytest.raises(ValueError, match="its 3 units fall into 2 parts, 1 before"):
         remove_units(network(W), [1, 2, 3])
+
+
+def test_given_synapses_go_and_no_others():
+    esn = random_network(12, 0.6)
+    gone = np.random.default_rng(1).random((12, 12)) < 0.3
+    pruned = remove_synapses(esn, gone)
+    assert_array_equal(dense(pruned.system), np.where(gone, 0, esn.W))
+    assert_array_equal(pruned.kept, (esn.W != 0) & ~gone)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+def test_the_given_network_and_its_form_stay_as_they_were(form):
+    W = random_network(12, 0.6).W
+    esn = network(form(W)) if form is np.asarray else ESN(form(W), np.ones((12, 1)))
+    for prune in PRUNERS.values():
+        by = {} if prune is not PRUNERS["units"] else {"by": np.arange(12)}
+        pruned = prune(esn, 0.9, **by, **FREE)
+        assert_array_equal(dense(esn), W)
+        assert sp.issparse(pruned.system.W) == sp.issparse(esn.W)
+    assert sp.issparse(rewire(esn, seed=0).W) == sp.issparse(esn.W) and (dense(esn) == W).all()
 
 
 # --- right on average -----------------------------------------------------------------------------------------------
@@ -296,8 +319,10 @@ def test_synapses_of_units_onto_themselves_stay():
     for prune in (prune_noise, prune_spectral):
         after = dense(prune(esn, 0.3, seed=0).system)
         assert_array_equal(np.diag(after), np.diag(esn.W))
-        with pytest.raises(ValueError, match="keep must be larger"):
-            prune(esn, 0.05, seed=0)
+        for system, keep in ((esn, 0.05), (network(0.5 * np.eye(3)), 0.7)):  # the second has no others
+            with pytest.raises(ValueError, match="keep must be larger"):
+                prune(system, keep, seed=0)
+        assert prune(network(0.5 * np.eye(3)), 1.0, seed=0).n_synapses == 3
 
 
 def test_covariances_are_those_of_the_equation_and_of_the_run():
@@ -388,6 +413,11 @@ def test_report_says_what_one_measures_oneself():
     assert pruned.report.after.lyapunov is None and "exponent" not in repr(pruned.report)
 
 
+def test_a_synapse_of_a_liquid_time_constant_network_has_four_parameters():
+    ltc = LTC.random(6, n_inputs=2, seed=0)
+    assert network_summary(ltc).n_parameters == 4 * (np.count_nonzero(ltc.W) + np.count_nonzero(ltc.W_in))
+
+
 def test_report_of_an_autonomous_network_takes_a_number_of_steps():
     esn = ESN.random(12, n_inputs=0, spectral_radius=0.9, seed=0)
     exponent = network_summary(esn, u=500, seed=1).largest_exponent
@@ -466,7 +496,9 @@ def test_a_spiking_network_is_pruned_as_any_other():
     assert_allclose(dense(noisy.system)[noisy.kept], dense(prune_noise(liquid, 0.5, u=u, seed=1).system)[noisy.kept])
     assert prune_units(liquid, 0.5, by=unit_activity(liquid, u), **FREE).system.recurrent_matrix().shape == (15, 15)
     report = pruning_report(liquid, noisy.system, u=u, seed=0)
-    assert report.after.lyapunov is None and report.after.n_synapses == noisy.n_synapses  # spikes have no tangents
+    assert report.after.largest_exponent is None and report.after.n_synapses == noisy.n_synapses
+    assert repr(report).splitlines()[-1] == "  no exponent: Liquid has no tangents; see replica_growth"
+    assert "exponent" not in repr(noisy.report)  # nobody asked
     with pytest.raises(TypeError, match="u must be given"):
         prune_noise(liquid, 0.5, seed=0)
 
@@ -479,7 +511,7 @@ PRUNERS = {
     "activity": lambda system, keep, **f: prune_activity(system, keep, U, **f),
     "noise": lambda system, keep, **f: prune_noise(system, keep, seed=0, **f),
     "spectral": lambda system, keep, **f: prune_spectral(system, keep, seed=0, **f),
-    "units": lambda system, keep, **f: prune_units(system, keep, by=np.arange(8), **f),
+    "units": lambda system, keep, **f: prune_units(system, keep, **{"by": np.arange(8)} | f),
 }
 SMALL = random_network(8)
 
@@ -525,11 +557,15 @@ def test_bad_fractions_and_systems_are_refused_by_every_method(prune):
         (lambda: prune_noise(SMALL, 0.5, covariance=np.full((8, 8), np.nan), seed=0), ValueError, "covariance must"),
         (lambda: prune_noise(SMALL, 0.5, correct_diagonal=1, seed=0), TypeError, "correct_diagonal must"),
         (lambda: prune_noise(SMALL, 0.5, u=U[:1], seed=0), ValueError, "at least two steps"),
-        (lambda: prune_noise(network(2.0 * np.eye(3)), 0.5, seed=0), ValueError, "stable at rest"),
+        (lambda: prune_noise(network(2.0 * np.eye(3)), 0.5, seed=0), ValueError, "stable linearisation"),
         (lambda: prune_units(SMALL, 0.5, by=np.ones(3)), ValueError, "by must"),
         (lambda: prune_units(SMALL, 0.5, by=None), TypeError, "by must"),
         (lambda: prune_units(SMALL, 0.5, by=np.full(8, np.nan)), ValueError, "by must"),
         (lambda: prune_units(SMALL, 0.01, by=np.ones(8)), ValueError, "at least one unit"),
+        (lambda: prune_activity(SMALL, 0.5, None, allow_disconnected=0), TypeError, "allow_disconnected must"),
+        (lambda: remove_synapses(SMALL, np.ones((8, 8))), TypeError, "synapses must be an array of bool"),
+        (lambda: remove_synapses(SMALL, np.ones((8, 1), bool)), ValueError, r"synapses must have shape \(8, 8\)"),
+        (lambda: remove_synapses(SMALL, np.ones((8, 8), bool)), ValueError, "at least one synapse must stay"),
         (lambda: remove_units(SMALL, [8]), ValueError, "units must"),
         (lambda: remove_units(SMALL, range(8)), ValueError, "units must leave"),
         (lambda: remove_units(SMALL, "all"), TypeError, "units must"),

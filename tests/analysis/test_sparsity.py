@@ -64,7 +64,7 @@ def test_settings_given_by_partial_and_pruners_without_seed_are_called_alike():
 
 
 def test_a_failing_pruner_says_where():
-    with pytest.raises(ValueError, match="keep") as failed:
+    with pytest.raises(ValueError, match="at least one synapse") as failed:
         sparsity_sweep(draw, prune_magnitude, [0.5, 1e-3], count, seeds=[4])
     assert failed.value.__notes__ == ["while pruning to keep = 0.001 with seed 4"]
 
@@ -93,6 +93,12 @@ def test_the_plot_and_the_text_show_the_means():
         ({"seeds": [-1]}, ValueError, "every one of seeds must be at least 0"),
         ({"system": None}, TypeError, "system must be a System or a function"),
         ({"system": len}, TypeError, "len"),
+        ({"system": ESN}, TypeError, "got the class ESN"),
+        ({"system": lambda seed: None}, TypeError, "system must be a System"),
+        ({"score": lambda esn: None}, TypeError, r"score\(system\) must return a number, got None"),
+        ({"score": lambda esn: [1.0]}, TypeError, r"score\(system\) must return a number"),
+        ({"leading_exponent": lambda esn: "0"}, TypeError, r"leading_exponent\(system\) must return a number"),
+        ({"pruner": lambda esn, keep: esn}, TypeError, "pruner must return a Pruned"),
     ],
 )
 def test_arguments_of_no_use_are_refused(change, kind, message):

@@ -153,6 +153,7 @@ def test_a_score_that_is_a_statistic_is_found_and_the_seed_repeats_it():
     [
         (None, TypeError, "network must hold real numbers"),
         ("ring", TypeError, "network must hold real numbers"),
+        (ESN, TypeError, "got the class ESN"),
         (np.ones((2, 3)), ValueError, "network must be a square matrix"),
         (np.eye(3), ValueError, "network must have an edge between two nodes, got 3 nodes and none"),
         (np.full((2, 2), np.nan), ValueError, "network must be finite"),
@@ -176,8 +177,16 @@ def test_studies_of_no_use_are_refused():
         random_graph_study(len, None, seed=0)
     with pytest.raises(TypeError, match="seed must be"):
         random_graph_study(len, len, seed=None)
+    with pytest.raises(ValueError, match=r"score\(system\) must be finite"):
+        random_graph_study(lambda seed: ESN.random(5, seed=seed), lambda esn: np.nan, n_graphs=4, seed=0)
     with pytest.raises(TypeError, match="undirected networkx graph"):
         orient_by_order(nx.DiGraph())
+    with pytest.raises(ValueError, match="graph must have at least one node"):
+        layered_weights(nx.Graph(), seed=0)
+    with pytest.raises(TypeError, match="values must be a law"):
+        layered_weights(nx.path_graph(3), values=0.5, seed=0)
+    with pytest.raises(ValueError, match=r"values\(rng, size\) must return shape \(5,\)"):
+        layered_weights(nx.path_graph(3), values=lambda rng, size: np.ones(2), seed=0)
 
 
 def test_links_are_counted_as_networkx_counts_them():

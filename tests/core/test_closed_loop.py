@@ -165,12 +165,6 @@ def test_divergence_names_step_and_unit():
         closed.run(5, [1.0])
 
 
-def test_float32_stays_float32():
-    esn = ESN.random(20, density=0.3, dtype=np.float32, seed=0)
-    states = esn.close(np.full((1, 20), 0.01)).run(10, np.ones(20))
-    assert states.dtype == np.float32
-
-
 @pytest.mark.parametrize(
     ("readout", "message"),
     [

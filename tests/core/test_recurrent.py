@@ -137,6 +137,8 @@ def test_type_and_start_stay():
     assert changed.dtype == np.float32 and changed.start.tolist() == [0, 1, 2, 3, 4, 5]
     kept = esn.keep_units([False, True, False, False, False, True])
     assert kept.dtype == np.float32 and kept.start.tolist() == [1, 5]
+    pairs = CoRNN(np.eye(3), None, np.ones((3, 1)), gamma=1.0, epsilon=1.0, dt=0.1).starting_at(np.arange(6.0))
+    assert pairs.keep_units([0, 2]).start.tolist() == [0, 2, 3, 5]  # positions, then velocities
     assert EIReservoir.random(8, seed=0).starting_at(np.ones(8)).with_recurrent(np.zeros((8, 8))).start.sum() == 8
 
 

@@ -793,7 +793,16 @@ WAVES = [np.sin(np.arange(30 + i) * (0.1 + 0.1 * (i % 2)) + i) for i in range(8)
 SMALL = {"n_units": 15, "leak": 0.5, "seed": 0}
 
 
-@pytest.mark.parametrize("model", [penstock.Ridge(), penstock.RLS(), penstock.LMS(0.01), penstock.NLMS()], ids=repr)
+READOUTS = [
+    penstock.Ridge(),
+    penstock.RLS(),
+    penstock.LMS(0.01),
+    penstock.NLMS(),
+    penstock.EligibilityLMS(0.01, 3.0),
+]
+
+
+@pytest.mark.parametrize("model", READOUTS, ids=repr)
 def test_readouts_predict_and_go_on_learning_with_the_same_bits(model, tmp_path):
     model.fit(X[:40], Y[:40])
     again = there_and_back(model, tmp_path)

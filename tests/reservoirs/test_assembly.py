@@ -266,7 +266,7 @@ def section_11(strength=1.0):
     modules = [svd_module(8, gain=0.9, spread=0.3, seed=seed) for seed in range(3)]
     rng = np.random.default_rng(7)
     blocks = {pair: rng.standard_normal((8, 8)) for pair in ((0, 1), (0, 2), (1, 2))}
-    plain = Assembly.of(modules, blocks, W_in=np.zeros((24, 1)))
+    plain = Assembly.of(modules, blocks, W_in=np.zeros((24, 2)))
     factor = 25.7 * strength / np.linalg.norm(plain.L, 2)
     return modules, {pair: factor * B for pair, B in blocks.items()}
 
@@ -274,12 +274,12 @@ def section_11(strength=1.0):
 def test_distances_of_a_strongly_coupled_assembly_shrink_at_every_step():
     """reservoirs.md, section 11: 7.10 -> .199 in t = 4 for its own draws, in 20,000 steps without an increase."""
     modules, blocks = section_11()
-    assembly = Assembly.of(modules, blocks, W_in=np.zeros((24, 1)), dt=2e-4)
+    assembly = Assembly.of(modules, blocks, W_in=np.zeros((24, 2)), dt=2e-4)
     certificate = assembly.certificate()
     assert certificate.verified
     assert_allclose(np.linalg.norm(assembly.L, 2), 25.7, rtol=1e-12)
     starts = np.random.default_rng(8).standard_normal((2, 24))
-    both = assembly.run(np.zeros((2, 20_000, 1)), starts)
+    both = assembly.run(np.zeros((2, 20_000, 2)), starts)
     distances = np.concatenate([[certificate.distance(*starts)], certificate.distance(*both)])
     assert (np.diff(distances) < 0).all()
     assert distances[-1] < distances[0] * np.exp(-certificate.rate * 4)
@@ -290,7 +290,7 @@ def test_distances_of_a_strongly_coupled_assembly_shrink_at_every_step():
 def test_couplings_without_balance_are_refused_and_diverge():
     """reservoirs.md, section 11: B + .9 B^T in place of B - M^-1 B^T M diverges."""
     modules, blocks = section_11()
-    assembly = Assembly.of(modules, blocks, W_in=np.zeros((24, 1)), dt=0.01)
+    assembly = Assembly.of(modules, blocks, W_in=np.zeros((24, 2)), dt=0.01)
     upper = np.triu(np.kron(np.ones((3, 3)) - np.eye(3), np.ones((8, 8))))
     B = np.where(upper, assembly.L, 0.0)
     loose = dataclasses.replace(assembly, L=B + 0.9 * B.T)
@@ -300,19 +300,19 @@ def test_couplings_without_balance_are_refused_and_diverge():
     assert certificate.residual > 0.1
     assert "NOT CERTIFIED: the couplings may stretch distances" in repr(certificate)
     with pytest.raises(FloatingPointError, match="the state diverged"):
-        loose.run(np.zeros((20_000, 1)), np.full(24, 0.1))
+        loose.run(np.zeros((20_000, 2)), np.full(24, 0.1))
 
 
 def test_explicit_euler_breaks_what_the_assembly_keeps():
     """reservoirs.md, section 11: with ‖L‖ about 130 and dt = .002 explicit Euler diverged (1e8)."""
     modules, blocks = section_11(strength=130 / 25.7)
-    assembly = Assembly.of(modules, blocks, W_in=np.zeros((24, 1)), dt=0.002)
+    assembly = Assembly.of(modules, blocks, W_in=np.zeros((24, 2)), dt=0.002)
     W, x = assembly.W.toarray() if hasattr(assembly.W, "toarray") else assembly.W, np.full(24, 0.1)
     for _ in range(4000):
         x = x + 0.002 * (-x + W @ np.tanh(x) + assembly.L @ x)
     assert np.abs(x).max() > 1e6
     assert assembly.certificate().verified
-    states = assembly.run(np.zeros((4000, 1)), np.full(24, 0.1))
+    states = assembly.run(np.zeros((4000, 2)), np.full(24, 0.1))
     distance = assembly.certificate().distance(states, 0 * states)  # the origin is a fixed point
     assert (np.diff(distance) < 0).all()
 
@@ -378,9 +378,9 @@ def test_the_exponent_of_uncoupled_linear_symmetric_modules_is_the_rate():
     Q = np.linalg.qr(np.random.default_rng(0).standard_normal((4, 4)))[0]
     W = Q @ np.diag([0.8, -1.0, -2.0, -3.0]) @ Q.T
     assembly = Assembly.of(
-        2 * [symmetric_metric(0.5 * (W + W.T))], W_in=np.ones((8, 1)), activation=penstock.identity, dt=0.1
+        2 * [symmetric_metric(0.5 * (W + W.T))], W_in=np.ones((8, 2)), activation=penstock.identity, dt=0.1
     )
-    exponents = lyapunov_spectrum(assembly, np.zeros(1000), 2, progress=False).exponents
+    exponents = lyapunov_spectrum(assembly, np.zeros((1000, 2)), 2, progress=False).exponents
     # twice the eigenvalue 1 - h (1 - 0.8), far above the others; the proof has a slack
     assert_allclose(exponents, -assembly.certificate().rate, atol=1e-6)
 

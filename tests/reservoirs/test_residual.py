@@ -17,20 +17,20 @@ U = np.random.default_rng(0).uniform(-1, 1, (40, 1))
 @settings(max_examples=30, deadline=None)
 @given(
     n=st.integers(2, 33),
-    m=st.integers(0, 5),
+    m=st.integers(2, 5),
     code=st.integers(0, 3),
     batch=st.integers(1, 5),
-    density=st.sampled_from([None, 0.2]),
-    skip=st.sampled_from([ring, eye, permutation, orthogonal]),
+    # those of MODELS: the forms of W, skip and W_in (one column or none has its own) would mix, each compiled anew
+    forms=st.sampled_from([(None, orthogonal), (None, ring), (0.2, ring)]),
     seed=st.integers(0, 10**6),
 )
-def test_kernels_equal_their_naive_twins(n, m, code, batch, density, skip, seed):
-    rng = np.random.default_rng(seed)
+def test_kernels_equal_their_naive_twins(n, m, code, batch, forms, seed):
+    rng, (density, skip) = np.random.default_rng(seed), forms
     activation = penstock.vmath.ACTIVATIONS[code]
     f, slope = naive.ACTIVATIONS[activation.__name__]
     dense = rng.uniform(-1, 1, (n, n)) / n * (rng.random((n, n)) < (density or 1.0))
     W_in, bias = rng.uniform(-1, 1, (n, m)), rng.uniform(-0.1, 0.1, n)
-    O = skip(n) if skip in (ring, eye) else skip(n, seed=seed)  # noqa: E741
+    O = skip(n) if skip is ring else skip(n, seed=seed)  # noqa: E741
     model = ResESN(dense if density is None else sp.csr_array(dense), W_in, O, 0.7, 0.3, bias, activation)
     terms = (dense, W_in, bias, O.toarray() if sp.issparse(O) else O, 0.7, 0.3, f)
     u, x0 = rng.uniform(-1, 1, (batch, 9, m)), rng.uniform(-1, 1, (batch, n))

@@ -78,7 +78,6 @@ def test_float32_in_is_float32_out():
     u, x0 = draw((20, 2), 12, seed=1)
     assert single.run(u).dtype == single.push(x0, u, np.eye(12))[1].dtype == np.float32
     np.testing.assert_allclose(single.run(u), gru.run(u), atol=2e-5)  # 20 steps with roundings of a few 1e-7
-    np.testing.assert_allclose(single.run(np.stack([u] * 4))[3], gru.run(u), atol=2e-5)
     np.testing.assert_allclose(single.push(x0, u[:3], np.eye(12))[1], gru.push(x0, u[:3], np.eye(12))[1], atol=2e-5)
 
 

@@ -1,5 +1,6 @@
 """FORCE on spiking networks against a plain transcription of the rule, ridge regression, and the marks of the paper."""
 
+import re
 import warnings
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 
-from penstock.spiking import LIF, ForceNetwork, ForceSystem, Izhikevich2007, Network, SpikingForce, Theta
+from penstock.spiking import LIF, ForceNetwork, Izhikevich2007, Network, SpikingForce, Theta
 
 KINDS = ("izhikevich", "lif", "theta")
 
@@ -148,6 +149,13 @@ def test_forgetting_weighs_older_samples_less():
     assert_allclose(result.decoder, ridge, rtol=0, atol=1e-8 * np.abs(ridge).max())
 
 
+def test_forgetting_stops_before_rounding_destroys_the_inverse():
+    """4500 updates at 0.97, which alone makes directions without spikes grow to 1e59: without a stop it diverges."""
+    net = ForceNetwork.izhikevich(40, seed=1)
+    result = net.force(sine, duration=200.0, learn=(20.0, 200.0), every=1, forgetting=0.97, progress=False)
+    assert np.sqrt((result.error[2500:] ** 2).mean()) < 0.3
+
+
 def test_uncoupled_izhikevich_neurons_are_those_of_a_network():
     """Both by forward Euler from the old values; the run of `Network` in spikes and potentials, parameters unequal."""
     n, dt = 5, 0.1
@@ -188,12 +196,12 @@ def test_an_lif_neuron_rests_for_its_refractory_time():
 
 
 def test_inputs_from_outside_act_as_a_known_current():
-    """One constant input through E_in is the same as that current in I_e."""
-    net = drawn("izhikevich", 70)
-    weights, steps = np.linspace(-50, 50, 70)[:, None], 500
-    driven = replace(net, E_in=weights).run(20.0, np.zeros((70, 1)), inputs=np.full(steps, 2.0), progress=False)
+    """One constant input through E_in is the same as that current in I_e; more than two blocks of unequal neurons."""
+    net = drawn("izhikevich", 200)
+    weights, steps = np.linspace(-50, 50, 200)[:, None], 500
+    driven = replace(net, E_in=weights).run(20.0, np.zeros((200, 1)), inputs=np.full(steps, 2.0), progress=False)
     neurons = replace(net.neurons, I_e=1000.0 + 2 * weights[:, 0])
-    constant = replace(net, neurons=neurons).run(20.0, np.zeros((70, 1)), progress=False)
+    constant = replace(net, neurons=neurons).run(20.0, np.zeros((200, 1)), progress=False)
     assert_allclose(driven.state, constant.state, rtol=0, atol=1e-9 * np.abs(constant.state).max())
 
 
@@ -215,7 +223,6 @@ def test_a_run_in_two_parts_is_the_run_at_once():
 def test_the_trained_network_as_a_system_is_the_free_run():
     result = small_result()
     system, run = result.system(), result.run(10.0, progress=False)
-    assert isinstance(system, ForceSystem)
     states = system.run(250, x0=system.start)
     assert_allclose(system.output(states), run.output, rtol=0, atol=1e-9)
     assert_allclose(states[-1], run.state, rtol=0, atol=1e-9 * np.abs(run.state).max())
@@ -223,8 +230,11 @@ def test_the_trained_network_as_a_system_is_the_free_run():
     assert system.observed == slice(0, 70)
     batch = system.run(np.empty((2, 5, 0)), x0=system.start)
     assert_array_equal(batch[1], states[:5])
+    assert_array_equal(system.network.system(system.decoder).start, system.network.initial_state())
     with pytest.raises(TypeError, match="event_driven"):
         system.jacobian(system.start, [])
+    with pytest.raises(TypeError, match="W0 with the feedback"):
+        system.recurrent_matrix()
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not():
@@ -364,7 +374,7 @@ def test_other_arguments_that_make_no_sense_are_refused():
         (lambda: ForceNetwork.theta(3, seed=0, G=-1), ValueError, "G must"),
         (lambda: Theta(3, tau_m=0.0), ValueError, "tau_m"),
         (lambda: Theta(3, I_e=[1.0]), ValueError, "I_e"),
-        (lambda: ForceSystem("net", np.zeros((3, 1))), TypeError, "network"),
+        (lambda: net.system(np.zeros((2, 1))), ValueError, "decoder"),
         (lambda: result.frequency, ValueError, "ends with learning"),
         (lambda: small_result().lag_aligned_correlation(25.0), ValueError, "window"),
     ]:
@@ -377,6 +387,19 @@ def test_a_network_that_diverges_says_when():
     with pytest.raises(FloatingPointError, match="diverged at"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         net.run(60.0, np.full((20, 1), 1e308), progress=False)
+    system = net.system(np.full((20, 1), 1e308))
+    with pytest.raises(FloatingPointError, match="at step") as raised:
+        system.run(1500, x0=system.start)
+    step = int(re.search(r"at step (\d+)", str(raised.value))[1])
+    assert np.isfinite(system.run(step, x0=system.start)).all()  # it names the first step, not the last
+    assert step < 1499
+
+
+def test_states_that_are_not_finite_are_no_result():
+    """Currents overflow while the decoder, of zeros, hides them."""
+    net = replace(drawn("izhikevich", 20), W0=np.full((20, 20), 1.7e308))
+    with pytest.raises(FloatingPointError, match="diverged before 60 ms"):
+        net.run(60.0, np.zeros((20, 1)), progress=False)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """A liquid is the network it holds: the same spikes, and a state from which it goes on as if never stopped."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from penstock import Normal, Uniform
 from penstock.analysis import kernel_rank, lyapunov_spectrum, memory_capacity, participation_ratio, replica_growth
 from penstock.reservoirs import Forecaster, Regressor
 from penstock.spiking import (
+    ALIF,
     LIF,
+    AdEx,
     ArrayCurrent,
     CurrentInjection,
     Delta,
@@ -24,8 +27,11 @@ from penstock.spiking import (
     OUCurrent,
     PairSTDP,
     PoissonGroup,
+    PoissonRates,
     SpikesIn,
     SpikeSource,
+    StepCurrent,
+    ThresholdHomeostasis,
     TsodyksMarkram,
     all_to_all,
     from_matrix,
@@ -131,6 +137,56 @@ def test_spike_trains_in_are_the_spikes_of_a_source():
     assert np.array_equal(states[:, 20:40], expected) and expected.max() > -40
 
 
+def mixed(timing, encoded=None):
+    """Populations of several models, conductances, a rule for thresholds, and inputs beside the encoder's."""
+    late = 0.5 if timing == "nest" else 0.0
+    net = Network(dt=DT, timing=timing, seed=3)
+    source = net.add(SpikeSource(4, *([], []) if encoded is None else encoded), name="source")
+    own = net.add(SpikeSource(2, np.arange(150) % 2, 1.0 + 2.0 * np.arange(150)), name="own")
+    leaky = net.add(LIF(6, t_ref=12.0), name="leaky", v=Uniform(-70, -56))
+    adaptive = net.add(ALIF(5, t_ref=2.0, beta=2.0), name="adaptive")
+    spiking = net.add(AdEx(4), name="spiking")
+    net.regulate(leaky, ThresholdHomeostasis(5.0, eta=0.5))
+    net.stimulate(adaptive[1:4], StepCurrent([0.0, 100.0], [900.0, 500.0]))
+    net.connect(source, leaky[1:5], Exponential(4.0), all_to_all(), weight=600.0, delay=7.0)
+    net.connect(own, spiking, Exponential(4.0, reversal=0.0), all_to_all(), weight=8.0, delay=late + 20.0)
+    net.connect(leaky, adaptive, Exponential(5.0), all_to_all(), weight=90.0, delay=late)
+    rule = TsodyksMarkram(U=0.5, tau_rec=100.0, tau_fac=20.0)
+    net.connect(adaptive[1:], spiking, Delta(), all_to_all(), weight=3.0, delay=1.5, short_term=rule)
+    net.connect(spiking, leaky, Exponential(6.0), all_to_all(), weight=-40.0, delay=33.0)
+    return net, source, [leaky, adaptive, spiking]
+
+
+@pytest.mark.parametrize("timing", ["brian2", "nest"])
+@pytest.mark.parametrize("into", ["a source", "neurons"])
+def test_every_state_of_mixed_populations_is_that_of_the_network(timing, into):
+    net, source, cells = mixed(timing)
+    net.record(source, "spikes")
+    net.record(net.groups[1], "spikes")
+    net.run(35.0, progress=False)  # what it did before leaves no trace
+    if into == "a source":
+        encoder = PoissonRates(source, np.array([40.0, 80.0, 120.0, -60.0]), offset=100.0, seed=1)
+    else:
+        encoder = CurrentInjection(cells[0][2:5], GAIN[:3], BIAS)
+    system = Liquid(net, encoder, dt=SAMPLE)
+    states = system.run(U[:60])
+    assert np.array_equal(system.run(U[23:60], states[22]), states[23:])
+    what, _ = encoder.encode(U[:60, None], np.zeros(0), 0, 10, DT)
+    first = DT if timing == "nest" else 0.0  # the label of a spike in step 0
+    net, _, cells = mixed(timing, (what[1], what[0] * DT + first) if into == "a source" else None)
+    if into == "neurons":
+        net.stimulate(cells[0][2:5], ArrayCurrent(what, SAMPLE))
+    for group in cells:
+        net.record(group, "spikes")
+        for name in group.population.states:
+            net.record(group, name, every=SAMPLE)
+    result = net.run(60 * SAMPLE, progress=False)
+    expected = np.hstack([result.states[g.name, name].values for g in cells for name in g.population.states])
+    assert np.array_equal(states[:, 15 : 15 + expected.shape[1]], expected)
+    assert all(result.spikes[g.name].times.size > 10 for g in cells)
+    assert np.ptp(result.states["leaky", "shift"].values) > 1
+
+
 def test_permuted_neurons_give_permuted_states():
     rng = np.random.default_rng(4)
     W, v = rng.normal(0, 60, (N, N)), rng.uniform(-70, -56, N)
@@ -216,6 +272,18 @@ def test_perturbations_of_a_silent_liquid_die_with_its_slowest_time_constant():
     assert growth.exponent == pytest.approx(-1 / 40, abs=1e-6)
 
 
+def test_perturbations_grow_only_where_their_size_moves_spikes():
+    net = Network(dt=DT, seed=1)
+    cells = net.add(LIF(N, t_ref=2.0, V_reset=-65.0), name="cells", v=Uniform(-70, -56))
+    net.connect(cells, cells, Exponential(5.0), probability(0.4), weight=Uniform(-250, 250), delay=1.5)
+    system = Liquid(net, CurrentInjection(cells, GAIN, 600.0), dt=SAMPLE)
+    tiny, finite = (
+        replica_growth(system, np.tile(U, 2), delta=delta, interval=4, n_replicas=2, seed=0, progress=False).exponent
+        for delta in (1e-6, 10.0)
+    )
+    assert tiny == pytest.approx(-1 / 30, abs=1e-6) and finite > 0.02  # the decay of the traces alone; spikes
+
+
 def test_derivatives_are_refused_with_the_way_out():
     with pytest.raises(TypeError, match=r"event_driven.*replica_growth"):
         liquid().jacobian(np.zeros(liquid().n_units), np.zeros(1))
@@ -282,12 +350,72 @@ def test_an_added_synapse_belongs_to_the_projection_of_its_sign():
         system.with_recurrent(W)
 
 
+def two_populations():
+    """Ten neurons, four of them fed, and six, with projections between parts of them."""
+    rng = np.random.default_rng(8)
+    net = Network(dt=DT, seed=1)
+    a = net.add(LIF(10, t_ref=2.0), name="a", v=Uniform(-70, -56))
+    b = net.add(LIF(6, t_ref=2.0), name="b", v=Uniform(-70, -56))
+    net.connect(a, b, Exponential(5.0), all_to_all(), weight=40.0, delay=1.0)
+    net.connect(b[1:5], a[2:8], Exponential(5.0), all_to_all(), weight=-60.0, delay=2.0)
+    net.connect(a[:5], a, Exponential(5.0), probability(0.5), weight=Uniform(-50, 60), delay=2.0)
+    return Liquid(net, CurrentInjection(a[:4], rng.uniform(50, 200, 4), 450.0), dt=SAMPLE)
+
+
+def test_neurons_of_several_populations_are_kept_where_they_were():
+    system = two_populations()
+    W = system.recurrent_matrix().toarray()
+    kept = np.array([1, 2, 5, 7, 11, 12, 15])
+    alone = np.zeros_like(W)
+    alone[np.ix_(kept, kept)] = W[np.ix_(kept, kept)]
+    expected = system.with_recurrent(alone).run(U)[:, kept]
+    part = system.keep_units(kept)
+    twice = system.keep_units(np.arange(1, 16)).keep_units(kept - 1)
+    for one in (part, twice):
+        assert np.array_equal(one.recurrent_matrix().toarray(), W[np.ix_(kept, kept)])
+        np.testing.assert_allclose(one.run(U)[:, : kept.size], expected, rtol=0, atol=1e-12)
+    assert expected.max() > 1
+    for gone in (np.arange(4, 16), np.arange(10, 16)):
+        with pytest.raises(ValueError, match="units must leave neurons of"):
+            system.keep_units(gone)
+
+
+def test_a_projection_of_both_signs_takes_synapses_of_both():
+    system = two_populations()
+    W = system.recurrent_matrix().toarray()
+    i, j = np.argwhere(W[:10, :5] == 0)[0]
+    for weight in (30.0, -30.0):
+        W[i, j] = weight
+        assert np.array_equal(system.with_recurrent(W).recurrent_matrix().toarray(), W)
+
+
+def test_a_synapse_of_weight_zero_may_be_given_one():
+    net, cells = network()
+    q = net.projections[0]
+    q.weights = np.where(np.arange(len(q)) % 2, 60.0, 0.0)
+    system = Liquid(net, CurrentInjection(cells, GAIN, BIAS), dt=SAMPLE)
+    W = system.recurrent_matrix().toarray()
+    pre, post = (ends[0] for ends in q.edges()[:2])
+    assert W[post, pre] == 0
+    W[post, pre] = 60.0
+    assert np.array_equal(system.with_recurrent(W).recurrent_matrix().toarray(), W)
+
+
+def test_neurons_with_currents_of_their_own_stay():
+    net, cells = network()
+    net.stimulate(cells, StepCurrent([0.0], [10.0]))
+    with pytest.raises(ValueError, match=r"StepCurrent.*into 'cells'; give a constant current as I_e"):
+        Liquid(net, CurrentInjection(cells, GAIN, BIAS)).keep_units([0, 1])
+
+
 def test_copies_are_liquids_of_their_own():
     system = liquid(plastic=True)
     states = system.run(U)
-    twin = copy.deepcopy(system)
-    assert np.array_equal(twin.run(U), states) and np.array_equal(system.run(U), states)
-    assert twin.network.step == 0 and system.network.populations[0].n == N
+    for twin in (copy.deepcopy(system), copy.copy(system), pickle.loads(pickle.dumps(system))):
+        assert np.array_equal(twin.run(U), states) and np.array_equal(system.run(U), states)
+        assert twin.network.step == 0 and twin.network.populations[0].n == N
+    with pytest.raises(TypeError, match="Liquid and cannot be stored"):
+        system.save("liquid.penstock")
 
 
 def test_the_network_given_is_left_alone():
@@ -342,7 +470,39 @@ def test_a_network_that_draws_random_numbers_is_refused(kind):
         Liquid(*_with_noise(kind))
 
 
+class Encoder:
+    """An encoder of the user's own, which returns what it is told."""
+
+    n_inputs, n_states = 1, 0
+
+    def __init__(self, group, what):
+        self.group, self.what = group, what
+
+    def encode(self, u, state, first, steps, dt):
+        return self.what, np.zeros((len(u), 0))
+
+
+def test_what_an_encoder_returns_is_checked():
+    net, cells = network()
+    source = net.add(SpikeSource(3, [], []), name="source")
+    net.connect(source, cells, Delta(), all_to_all(), weight=1.0)
+    for what in (np.ones((2, N - 1)), np.ones((3, N)), np.ones(N)):
+        with pytest.raises(ValueError, match=rf"must return currents \(2, {N}\)"):
+            Liquid(net, Encoder(cells, what)).run([0.0, 0.0])
+    with pytest.raises(ValueError, match="currents must be finite"):
+        Liquid(net, Encoder(cells, np.full((2, N), np.nan))).run([0.0, 0.0])
+    for at, ids in (([0], [3]), ([-1], [0]), ([40], [0]), ([5, 1], [0, 0]), ([1, 1], [0, 0]), ([1, 1], [1, 0])):
+        with pytest.raises(ValueError, match="must return spikes of 3 units in 40 steps"):
+            Liquid(net, Encoder(source, (np.array(at), np.array(ids)))).run([0.0, 0.0])
+    for group in (cells[::2], source[:2]):
+        with pytest.raises(ValueError, match="encoder.group must be"):
+            Liquid(net, Encoder(group, None))
+
+
 def test_bad_arguments_are_named():
+    alone = Network()
+    with pytest.raises(ValueError, match="network must have neurons"):
+        Liquid(alone, SpikesIn(alone.add(SpikeSource(2, [], []))))
     net, cells = network()
     encoder = CurrentInjection(cells, GAIN)
     other = network()[0]
@@ -368,8 +528,11 @@ def test_bad_arguments_are_named():
             Liquid(net, encoder, dt=wrong)
     system = Liquid(net, encoder)
     for wrong, kind in (([], ValueError), ([0, 0], ValueError), ([N], ValueError), ([0.5], TypeError)):
-        with pytest.raises(kind, match="units must be"):
+        with pytest.raises(kind, match="units must"):
             system.keep_units(wrong)
+    for x, u, message in ((np.zeros(3), [0.0], "x0 must"), (np.zeros(system.n_units), [0.0, 0.0], "u must")):
+        with pytest.raises(ValueError, match=message):
+            system.step(x, u)
     with pytest.raises(ValueError, match=r"W must have shape"):
         system.with_recurrent(np.zeros((3, 3)))
     for wrong, kind in ((0.0, ValueError), (-1.0, ValueError), (None, TypeError), (True, TypeError)):

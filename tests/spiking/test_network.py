@@ -1,6 +1,7 @@
 """The builder: what it makes of what it is given, what it refuses and in which words, and runs in pieces."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -957,7 +958,8 @@ def test_infinite_states_without_spikes_are_found():
         net.run(50.0, progress=False)
 
 
-def test_a_copy_goes_on_as_the_network_itself_would():
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))], ids=["copy", "pickle"])
+def test_a_copy_goes_on_as_the_network_itself_would(copied):
     net = Network(seed=4)
     cells = net.add(LIF(30, sigma=8.0, I_e=300.0), name="cells")
     source = net.add(PoissonGroup(10, rate=200.0), name="source")
@@ -965,9 +967,11 @@ def test_a_copy_goes_on_as_the_network_itself_would():
     net.stimulate(cells, OUCurrent(50.0, 30.0, 5.0))
     net.record(cells, "spikes")
     net.run(50.0)
-    twin = copy.deepcopy(net)
+    twin = copied(net)
     one, other = net.run(50.0).spikes["cells"], twin.run(50.0).spikes["cells"]
     assert one.n_spikes > 50
     assert_array_equal(one.times, other.times)
     assert_array_equal(one.ids, other.ids)
     assert_array_equal(net.get(cells, "v"), twin.get(twin.groups[0], "v"))
+    net.reset(), twin.reset()
+    assert_array_equal(net.run(50.0).spikes["cells"].times, twin.run(50.0).spikes["cells"].times)

@@ -16,6 +16,7 @@ from penstock.spiking import (
     PoissonInput,
     SpikeSource,
     StepCurrent,
+    SynapticScaling,
     ThresholdHomeostasis,
     TsodyksMarkram,
     all_to_all,
@@ -170,6 +171,78 @@ def test_synapses_that_the_format_lacks_are_refused(synapses, kind, message):
         net.connect(cells, cells, synapse, all_to_all(), weight=1.0, **kind)
     with pytest.raises(ValueError, match=message):
         to_nir(net)
+
+
+def test_scaled_synapses_and_names_taken_by_other_nodes_are_refused():
+    net = Network(dt=0.1)
+    cells = _lif(net)
+    q = net.connect(cells, cells, Delta(), all_to_all(), weight=1.0)
+    net.regulate(q, SynapticScaling(5.0))
+    with pytest.raises(ValueError, match="synaptic scaling"):
+        to_nir(net)
+    for name in ("cells_output", "cells_to_cells_0"):
+        net = Network(dt=0.1)
+        cells = _lif(net)
+        net.connect(cells, cells, Delta(), all_to_all(), weight=1.0)
+        net.add(LIF(3, t_ref=0.0), name=name)
+        with pytest.raises(ValueError, match=f"of another node, got '{name}'"):
+            to_nir(net)
+
+
+def test_parts_of_populations_keep_their_places():
+    net = Network(dt=0.1)
+    cells = _lif(net)
+    net.connect(cells[:2], cells[1:], Delta(), from_matrix(np.array([[1.0, 2.0], [3.0, 4.0]])))
+    back = from_nir(to_nir(net)).projections[0]
+    pre, post, w, _ = back.edges()
+    weight = np.zeros((3, 3))
+    weight[post, pre] = w
+    np.testing.assert_allclose(weight, [[0, 0, 0], [1, 3, 0], [2, 4, 0]], rtol=1e-14)
+
+
+def test_input_weights_of_neurons_scale_spikes_and_biases():
+    one = np.ones(2)
+    node = nir.CubaLIF(
+        tau_syn=0.005 * one, tau_mem=0.01 * one, r=one, v_leak=0 * one, v_threshold=one, w_in=np.array([2.0, 3.0])
+    )
+    nodes = {"in": INPUT, "a": nir.Affine(np.ones((2, 2)), np.array([5.0, 7.0])), "x": node, "out": OUTPUT}
+    net = from_nir(nir.NIRGraph(nodes, [("in", "a"), ("a", "x"), ("x", "out")]))
+    np.testing.assert_allclose(net.projections[0].weights, [400.0, 600.0, 400.0, 600.0], rtol=1e-14)
+    np.testing.assert_allclose(net.populations[1].model.I_e, [10.0, 21.0], rtol=1e-14)
+
+
+INPUT, OUTPUT = nir.Input({"input": np.array([2])}), nir.Output({"output": np.array([2])})
+WEIGHT, DELAY = nir.Linear(np.ones((2, 2))), nir.Delay(np.array([0.001, 0.002]))
+LOST = {
+    "a readout": ([("in", "x"), ("x", "w"), ("w", "out")], "'w' must lead to neurons"),
+    "weights both ways": ([("in", "w"), ("w", "x"), ("w", "out")], "'out' must follow neurons, got the Linear 'w'"),
+    "a loose end": ([("in", "x"), ("in", "w"), ("x", "out")], "'w' must lead to neurons"),
+    "two inputs": ([("in", "w"), ("x", "w"), ("w", "x"), ("x", "out")], "'w' must have one input"),
+    "a circle": ([("v", "w"), ("w", "v"), ("w", "x"), ("in", "x"), ("x", "out")], "'w' must have one input|itself"),
+    "late delays": ([("in", "w"), ("w", "d"), ("d", "x"), ("x", "out")], "'w' before 'x' must be"),
+    "past all neurons": ([("in", "x"), ("in", "out")], "'out' must follow neurons, got the Input 'in'"),
+    "sizes": ([("three", "w"), ("w", "x"), ("x", "out")], r"weight at node 'w' must have shape \(2, 3\)"),
+}
+
+
+@pytest.mark.parametrize("what", LOST)
+def test_graphs_of_which_something_would_be_lost_are_refused(what):
+    edges, message = LOST[what]
+    one = np.ones(2)
+    three = nir.Input({"input": np.array([3])})
+    known = {"in": INPUT, "out": OUTPUT, "w": WEIGHT, "v": WEIGHT, "d": DELAY, "three": three}
+    known["x"] = nir.LIF(tau=one, r=one, v_leak=0 * one, v_threshold=one)
+    nodes = {name: known[name] for name in {name: None for edge in edges for name in edge}}
+    with pytest.raises(ValueError, match=message):
+        from_nir(nir.NIRGraph(nodes, edges, type_check=False))
+
+
+def test_parameters_that_make_no_neurons_name_their_node():
+    one = np.ones(2)
+    for wrong, message in (({"r": 0 * one}, "r of node 'x'"), ({"v_reset": 2 * one}, "'x' does not make.*V_reset")):
+        node = nir.LIF(**{"tau": one, "r": one, "v_leak": 0 * one, "v_threshold": one} | wrong)
+        with pytest.raises(ValueError, match=message):
+            from_nir(nir.NIRGraph({"in": INPUT, "x": node, "out": OUTPUT}, [("in", "x"), ("x", "out")]))
 
 
 def test_nodes_without_an_equal_are_refused():

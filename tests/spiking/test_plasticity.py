@@ -459,7 +459,7 @@ def test_a_copy_learns_alone():
 
 def test_reset_keeps_weights_and_forgets_spikes():
     made, fresh = everything(), everything()
-    made.net.run(60.0, progress=False)
+    made.net.run(55.0, progress=False)  # between two times at which eligibilities are referred anew
     learned = [p.weights for p in made.all]
     made.net.reset()
     for p, q, w in zip(made.all, fresh.all, learned, strict=True):

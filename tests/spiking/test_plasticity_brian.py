@@ -141,8 +141,8 @@ def test_weights_and_spikes_are_those_of_a_script_for_brian2(brian2, name):
 
 @pytest.mark.brian
 @pytest.mark.slow
-def test_weights_equal_brian2_over_a_second_and_fifty_thousand_spikes(brian2):
-    assert compare_by_hand(brian2, "pairs", 1000.0) > 45_000
+def test_weights_equal_brian2_over_half_a_second_and_twenty_thousand_spikes(brian2):
+    assert compare_by_hand(brian2, "pairs", 500.0) > 20_000
 
 
 # ----------------------------------------------------------------------------------------- carried over by the bridge
@@ -207,8 +207,8 @@ def network_of_all_rules(timing, rng_seed=2):
 def test_all_rules_are_carried_over_and_the_weights_compared(brian2, timing):
     net = network_of_all_rules(timing)
     before = [p.weights for p in net.projections]
-    comparison = compare_with_brian2(net, 90.0, progress=False)
-    assert comparison.equal and comparison.n_spikes > 300
+    comparison = compare_with_brian2(net, 60.0, progress=False)
+    assert comparison.equal and comparison.n_spikes > 200
     assert comparison.weight_difference < TOLERANCE
     for projection, weights in zip(net.projections, before, strict=True):
         assert_array_equal(projection.weights, weights)  # a copy was run

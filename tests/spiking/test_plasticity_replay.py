@@ -248,14 +248,20 @@ def test_arrivals_after_the_spike_make_eligibility_negative():
     assert synapses.weights[0] - 5.0 == pytest.approx(expected, rel=1e-12)
 
 
-def test_an_arrival_acts_with_the_weight_that_rewards_have_given_meanwhile():
-    rule = ThreeFactor(PairSTDP(1.0, 1.0, w_max=1000.0), tau_c=1000.0)
-    net, synapses = two_neurons(1.0, [9.0, 800.0], [9.9], [20.0], rule)
-    net.run(801.0, progress=False)
-    weight = synapses.weights[0]
-    assert weight == pytest.approx(5.0 + np.exp(-0.01) / (1 / 1000.0 + 1 / 200.0), rel=0.01)  # nearly all of the reward
+@pytest.mark.parametrize("dendritic", [False, True])
+def test_an_arrival_acts_with_the_weight_that_rewards_have_given_meanwhile(dendritic):
+    """The pair meets at 10 ms without distance; with a dendritic delay of 1 ms at 11 ms, 2 ms after the emission.
+
+    The weight then gains 0.9 per ms, also between the second emission and its arrival at 26 ms; 1 % is a step's part.
+    """
+    rule = ThreeFactor(PairSTDP(1.0, 0.0, w_max=1000.0, dendritic=dendritic), tau_c=1000.0)
+    net, synapses = two_neurons(1.0, [9.0, 25.0], [9.9], [20.0], rule)
+    net.run(26.0, progress=False)
+    weight, g = synapses.weights[0], net.get(net.groups[3], "g")[0]
+    mark, rate = np.exp(-2 / 20 - 0.009) if dendritic else np.exp(-0.01), 1 / 1000 + 1 / 200
+    assert weight == pytest.approx(5.0 + mark * -np.expm1(-6 * rate) / rate, rel=0.02)
     net.run(DT, progress=False)
-    assert net.get(net.groups[3], "g")[0] == pytest.approx(weight, rel=1e-3)
+    assert net.get(net.groups[3], "g")[0] - g * np.exp(-DT / 5) == pytest.approx(weight, rel=0.015)
 
 
 def third_factor(rule, tau, amounts, pre, post, rewards, w, end):

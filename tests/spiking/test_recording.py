@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import penstock.spiking.recording as recording_file
 from penstock import Uniform
 from penstock.spiking import (
+    ALIF,
     LIF,
     Delta,
     Exponential,
@@ -331,3 +332,48 @@ def test_samples_and_rates_say_what_they_hold_and_draw_themselves():
     assert repr(rate) == f"Rate(0 to 40 ms, 4 bins, mean {rate.values.mean():.4g} Hz)"
     lines = states.plot().get_lines()
     assert [line.get_ydata().tolist() for line in lines] == states.values.T.tolist()
+
+
+class Held:
+    """A current whose rows hold for five steps each; `held` hands them out once, `take` in every step."""
+
+    rows = 500.0 * np.random.default_rng(0).random((40, 6))
+
+    def __init__(self, width, hides=False):
+        self.rows, self.hides = self.rows[:, :width], hides
+
+    def stream(self, n, dt, rng):
+        return Taken(self.rows) if self.hides else self
+
+    def take(self, k0, k1):
+        return self.rows[np.arange(k0, k1) // 5]
+
+    def held(self, k0, k1):
+        return self.rows[k0 // 5 : k1 // 5], 5
+
+
+class Taken:
+    def __init__(self, rows):
+        self.rows = rows
+
+    take = Held.take
+
+
+@pytest.mark.parametrize("model", [LIF, ALIF])  # the pass for two synapses, and the general way
+@pytest.mark.parametrize(("width", "size", "more"), [(1, 6, False), (6, 6, False), (6, 6, True), (5, 5, False)])
+def test_rows_of_currents_that_hold_for_steps_are_those_of_every_step(model, width, size, more):
+    """To the bit; with a second current, or into a part of the neurons, rows are taken for every step."""
+    results = []
+    for hides in (False, True):
+        net = Network(dt=0.1, seed=1)
+        cells = net.add(model(6), name="cells")
+        for tau in (3.0, 8.0):
+            net.connect(cells, cells, Exponential(tau), all_to_all(), weight=20.0, delay=0.1)
+        net.stimulate(cells[:size], Held(width, hides))
+        if more:
+            net.stimulate(cells, StepCurrent([0.0], [100.0]))
+        net.record(cells, "v")
+        results.append([net.run(ms, progress=False).states["cells", "v"].values for ms in (10.0, 10.0)])
+    assert_array_equal(*results)
+    driven = np.concatenate(results[0])[:, :size]
+    assert (np.ptp(driven, axis=0) > 5.0).all()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.signal import lfilter
 
-from penstock.spiking import (
+from penstock.spiking.surrogates import (
     atan_slope,
     delay_kernel,
     fast_sigmoid_slope,
@@ -61,6 +61,7 @@ def test_rectified_potentials_never_move_away_from_their_spike(u):
     assert float(phi > 0.5) == spike and abs(phi - spike) <= abs(u - spike) + 1e-15
 
 
+@pytest.mark.torch
 def test_threshold_robust_slopes_are_those_of_the_straight_through_estimator():
     torch = pytest.importorskip("torch")
     v = torch.tensor(np.random.default_rng(1).uniform(-1, 4, 200), dtype=torch.float64, requires_grad=True)
