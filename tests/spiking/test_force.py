@@ -326,7 +326,7 @@ BAD_NETWORKS = [
 ]
 
 
-@pytest.mark.parametrize("wrong, error, message", BAD_NETWORKS, ids=str)
+@pytest.mark.parametrize("wrong, error, message", BAD_NETWORKS, ids=range(len(BAD_NETWORKS)))
 def test_a_network_that_makes_no_sense_is_refused(wrong, error, message):
     right = dict(W0=sp.csr_array((3, 3)), E=np.ones(3), neurons=Izhikevich2007(3))
     ForceNetwork(**right)
@@ -353,7 +353,7 @@ BAD_RUNS = [
 ]
 
 
-@pytest.mark.parametrize("wrong, error, message", BAD_RUNS, ids=str)
+@pytest.mark.parametrize("wrong, error, message", BAD_RUNS, ids=range(len(BAD_RUNS)))
 def test_a_run_that_makes_no_sense_is_refused(wrong, error, message):
     net, right = drawn("izhikevich", 3), dict(target=np.zeros(100), learn=(1.0, 2.0), progress=False)
     with pytest.raises(error, match=message):
