@@ -12,7 +12,7 @@ causal pairs strengthen it, the others weaken it, weights between 0 and 10.
    fired in synchrony, they fire nobody.
 
 In this model weights change once per second only. So the network runs from one change to the next, and `learn` works
-out the change from the spikes recorded meanwhile. (Plasticity within a run is not part of this release.)
+out the change from the spikes recorded meanwhile. (Rules that act at every spike run inside: `PairSTDP`.)
 
 A delay of d ms here is a delay of d + 1 ms in the paper. There, in millisecond t, spikes are found and their neurons
 reset, then spikes arrive, then all potentials move on; here potentials move on first. Millisecond t of the paper is the
