@@ -153,7 +153,7 @@ class Liquid(SystemDefaults):
     def _run(self, u, x0, out) -> bool:
         if u.ndim == 3:
             return any([self._run(*series) for series in zip(u, x0, out, strict=True)])
-        size = max(1, _CHUNK // (self._layout.places.size + self._steps * (1 + self.encoder.group.is_range)))
+        size = max(1, _CHUNK // (self._layout.places.size + self._steps))
         x = x0 if x0.any() else self._initial
         for first in range(0, len(u), size):
             part = slice(first, first + size)

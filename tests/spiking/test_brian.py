@@ -149,17 +149,6 @@ MORE_CASES = [
 ]
 
 
-@pytest.fixture
-def brian2():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        module = pytest.importorskip("brian2")
-    before = module.prefs["codegen.target"]
-    module.prefs["codegen.target"] = "numpy"
-    yield module
-    module.prefs["codegen.target"] = before
-
-
 def small_network(neurons, synapses, timing="brian2", seed=1):
     """Recurrent slices, heterogeneous weights, delays of 0.1 to 6 ms, and Poisson spikes."""
     model, current, conductance, jump = MODELS[neurons]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from penstock import Uniform
 from penstock.spiking import (
     ALIF,
     LIF,
@@ -30,28 +31,13 @@ from penstock.spiking.brian_learning import learning_of
 TOLERANCE = 1e-12  # of weights of 0 to 60: rounding of some hundred changes
 
 
-def uniform(low, high):
-    return lambda rng, size: rng.uniform(low, high, size)
-
-
-@pytest.fixture
-def brian2():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        module = pytest.importorskip("brian2")
-    before = module.prefs["codegen.target"]
-    module.prefs["codegen.target"] = "numpy"
-    yield module
-    module.prefs["codegen.target"] = before
-
-
 # ---------------------------------------------------------------------------------- scripts written by hand for Brian2
 def delayed_network(rule, currents=(600.0, 2500.0)):
     """200 LIF neurons, a tenth of all pairs connected, delays of 1 to 100 steps, weights all different."""
     net = Network(dt=0.1, seed=7)
-    cells = net.add(LIF(200, I_e=np.linspace(*currents, 200), t_ref=2.0), name="cells", v=uniform(-70, -55))
+    cells = net.add(LIF(200, I_e=np.linspace(*currents, 200), t_ref=2.0), name="cells", v=Uniform(-70, -55))
     net.connect(
-        cells, cells, Exponential(5.0), probability(0.1), weight=uniform(0, 60), delay=uniform(0.1, 10.0),
+        cells, cells, Exponential(5.0), probability(0.1), weight=Uniform(0, 60), delay=Uniform(0.1, 10.0),
         plasticity=rule,
     )  # fmt: skip
     return net
@@ -151,13 +137,13 @@ def network_of_all_rules(timing, rng_seed=2):
     net = Network(dt=0.1, timing=timing, seed=rng_seed)
     source = net.add(PoissonGroup(30, rate=60.0), name="source")
     reward = net.add(PoissonGroup(5, rate=40.0), name="reward")
-    cells = net.add(LIF(40, V_th=np.linspace(-56, -54, 40), I_e=500.0, t_ref=2.0), name="cells", v=uniform(-70, -56))
-    tired = net.add(ALIF(20, I_e=550.0, beta=1.0, b=5.0), name="tired", v=uniform(-70, -56))
+    cells = net.add(LIF(40, V_th=np.linspace(-56, -54, 40), I_e=500.0, t_ref=2.0), name="cells", v=Uniform(-70, -56))
+    tired = net.add(ALIF(20, I_e=550.0, beta=1.0, b=5.0), name="tired", v=Uniform(-70, -56))
     for post in (cells, tired):
-        net.connect(reward, post, Modulation(50.0), probability(0.5), weight=uniform(-0.5, 1), delay=uniform(0.1, 3))
-    net.connect(reward, tired, Modulation(20.0, name="error"), probability(0.5), weight=uniform(-1, 1), delay=0.3)
+        net.connect(reward, post, Modulation(50.0), probability(0.5), weight=Uniform(-0.5, 1), delay=Uniform(0.1, 3))
+    net.connect(reward, tired, Modulation(20.0, name="error"), probability(0.5), weight=Uniform(-1, 1), delay=0.3)
     current = Exponential(4.0)
-    law = {"weight": uniform(5, 35), "delay": uniform(0.1, 8.0)}
+    law = {"weight": Uniform(5, 35), "delay": Uniform(0.1, 8.0)}
     some = probability(0.2)
     net.connect(
         source,
@@ -189,12 +175,12 @@ def network_of_all_rules(timing, rng_seed=2):
         tired,
         current,
         some,
-        weight=uniform(5, 35),
+        weight=Uniform(5, 35),
         delay=1.5,
         short_term=TsodyksMarkram(0.5, 100.0, 50.0),
         plasticity=TripletSTDP(0.3, 0.5, 0.6, 0.3, tau_plus=16.8, tau_minus=33.7, tau_x=101.0, tau_y=125.0, w_max=40.0),
     )
-    scaled = net.connect(tired, cells, Exponential(8.0, name="gi"), some, weight=uniform(-35, -5), delay=0.5)
+    scaled = net.connect(tired, cells, Exponential(8.0, name="gi"), some, weight=Uniform(-35, -5), delay=0.5)
     both = net.connect(tired, tired, current, some, **law, plasticity=InhibitorySTDP(0.6, 40.0, w_max=40.0))
     net.regulate(scaled, SynapticScaling(30.0, every=15.0, eta=0.2))
     net.regulate(both, SynapticScaling(60.0, every=10.0, eta=0.1))

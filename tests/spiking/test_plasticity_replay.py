@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from penstock import Uniform
 from penstock.spiking import (
     LIF,
     Exponential,
@@ -30,10 +31,6 @@ from penstock.spiking import (
 DT = 0.1
 TOLERANCE = 1e-12  # of weights of size 1 to 100: rounding of some hundred changes
 N = 25
-
-
-def uniform(low, high):
-    return lambda rng, size: rng.uniform(low, high, size)
 
 
 # ------------------------------------------------------------------------------------------------------- the replay
@@ -85,10 +82,10 @@ def learning_network(rule, timing="brian2"):
     """Neurons that fire at 20 to 90 Hz, connected at random with delays of 0.1 to 9 ms."""
     net = Network(dt=DT, timing=timing, seed=3)
     source = net.add(PoissonGroup(15, rate=40.0), name="source")
-    cells = net.add(LIF(N, I_e=np.linspace(380.0, 700.0, N), t_ref=2.0), name="cells", v=uniform(-70, -56))
-    synapse, weight = Exponential(4.0), uniform(5, 35)
+    cells = net.add(LIF(N, I_e=np.linspace(380.0, 700.0, N), t_ref=2.0), name="cells", v=Uniform(-70, -56))
+    synapse, weight = Exponential(4.0), Uniform(5, 35)
     for pre, post, p in ((source, cells[5:], 0.3), (cells, cells[3:20], 0.2)):
-        net.connect(pre, post, synapse, probability(p), weight=weight, delay=uniform(0.1, 9), plasticity=rule)
+        net.connect(pre, post, synapse, probability(p), weight=weight, delay=Uniform(0.1, 9), plasticity=rule)
     return net
 
 
@@ -292,7 +289,7 @@ def test_rewarded_weights_are_those_of_the_replayed_spikes_and_rewards(timing):
     reward = net.add(SpikeSource(2, [0, 1, 0, 1, 1], [20.0, 35.5, 50.0, 70.3, 90.0]), name="reward")
     cells = net.groups[1]
     modulation = net.connect(
-        reward, cells, Modulation(40.0), probability(0.5), weight=uniform(-1, 1), delay=uniform(0.1, 9)
+        reward, cells, Modulation(40.0), probability(0.5), weight=Uniform(-1, 1), delay=Uniform(0.1, 9)
     )
     for group in net.groups:
         net.record(group, "spikes")
@@ -354,8 +351,8 @@ def test_inhibitory_plasticity_brings_excitatory_neurons_to_the_target_rate():
     # balance is 3 Hz / (1 + correlation)
     net = Network(dt=0.1, seed=1)
     leak = {"tau_m": 20.0, "C_m": 200.0, "E_L": -60.0, "V_reset": -60.0, "V_th": -50.0, "t_ref": 5.0, "I_e": 200.0}
-    exc = net.add(LIF(800, integrator="euler", **leak), name="E", v=uniform(-60, -50))
-    inh = net.add(LIF(200, integrator="euler", **leak), name="I", v=uniform(-60, -50))
+    exc = net.add(LIF(800, integrator="euler", **leak), name="E", v=Uniform(-60, -50))
+    inh = net.add(LIF(200, integrator="euler", **leak), name="I", v=Uniform(-60, -50))
     ge, gi = Exponential(5.0, reversal=0.0, name="ge"), Exponential(10.0, reversal=-80.0, name="gi")
     for post in (exc, inh):
         net.connect(exc, post, ge, probability(0.5), weight=0.12)
