@@ -8,17 +8,15 @@ import numpy as np
 
 from penstock.analysis.products import Products, ProductTargets, count_products, first_shell, partitions, shell
 from penstock.analysis.regression import (
-    EPS,
     N_BLOCKS,
-    Plan,
     Subspace,
     count_observed,
     draw_inputs,
     find_subspace,
-    observed_rows,
     score_targets,
     steps_needed,
 )
+from penstock.analysis.sums import EPS, Plan, observed_rows
 from penstock.checks import as_finite_float, as_int, as_non_negative_float, seed_sequence
 from penstock.laws import Law, Uniform, orthonormal_polynomials
 from penstock.system import System, as_system
@@ -44,7 +42,8 @@ class InformationProcessingCapacity:
     ----------
     total, standard_error : float
         Sum over the products above the threshold of what is not chance, and its error: jackknife over ten contiguous
-        blocks of the steps, for these products. It covers one system and one input law, not the spread over systems.
+        blocks of the steps, for these products; as in `MemoryCapacity`, blocks of long runs of large systems are
+        fitted one by one. It covers one system and one input law, not the spread over systems.
     by_degree, by_degree_standard_error : array, shape (D,)
         The same by total degree d = 1..D; degree d at index d - 1.
     unbiased_total, unbiased_standard_error : float
@@ -341,7 +340,7 @@ def _make_plan(system, reach, n_steps, washout) -> Plan:
         )
     washout = max(500, 3 * n_units) if washout is None else as_int("washout", washout, minimum=0)
     edges = np.linspace(0, n_steps, N_BLOCKS + 1).astype(int)
-    return Plan(None, np.arange(0), n_units, edges, max(washout, *reach), ROWS, n_units * EPS)
+    return Plan(None, np.arange(0), n_units, edges, max(washout, *reach), ROWS, n_units * EPS, ROWS)
 
 
 def _as_probability(name, value) -> float:

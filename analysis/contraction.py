@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import scipy.linalg
-import scipy.optimize
+import scipy  # its parts load at first use
 
 from penstock.checks import as_finite_array, as_positive_float
 from penstock.lure import LureBlock

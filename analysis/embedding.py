@@ -505,7 +505,7 @@ def _jackknife(statistic, counts) -> np.ndarray:
 def _takens(log_r, counts) -> float:
     """Return C(r_0) / integral of C dr/r, the form of -1 / mean(ln(r_ij / r_0)), with power laws between the radii."""
     grows = counts[1:] > counts[:-1]
-    growth = np.log(np.where(grows, counts[1:] / counts[:-1], np.e))
+    growth = np.log(np.where(grows, counts[1:] / counts[:-1], np.exp(1.0)))
     mean = np.where(grows, np.diff(counts) / growth, counts[1:])  # logarithmic mean, exact for a power law
     # below the first radius the same power law is assumed: C_1 / D is missing from the integral
     return float((counts[-1] - counts[0]) / (mean @ np.diff(log_r)))

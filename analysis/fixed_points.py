@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.optimize import minimize
+import scipy  # its parts load at first use
 
 from penstock.analysis.roots import (
     ROUNDS,
@@ -504,7 +504,7 @@ def _lowest(shooting, z, scale, unit):
             return 0.5 * (r @ r) / unit, scale * (shooting.jacobians((z + scale * y)[None])[0].T @ r) / unit
 
     options = {"gtol": 1e-9, "maxiter": 500}
-    return minimize(value_and_slope, np.zeros_like(z), jac=True, method="BFGS", options=options).x
+    return scipy.optimize.minimize(value_and_slope, np.zeros_like(z), jac=True, method="BFGS", options=options).x
 
 
 def _near(root, other, scale):

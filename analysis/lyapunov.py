@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from penstock.checks import as_inputs, as_int, as_state, generators
-from penstock.orthogonal import orthonormalise
+from penstock.orthogonal import lean_logs, orthonormalise
 from penstock.progress import track
 from penstock.system import System, as_system
 from penstock.threads import one_blas_thread
@@ -42,8 +42,8 @@ class LyapunovSpectrum:
     interval : tuple of int
         Fewest and most steps between two factorisations.
     largest_ratio : float
-        Largest R_11 / R_kk, fastest over slowest growth, between two factorisations. Beyond about 1e12 in float64
-        and 1e5 in float32 the trailing exponents drown in rounding.
+        Largest R_11 / R_kk, fastest over slowest growth, between two factorisations (from 13 exponents on of pivots,
+        of the same order). Beyond about 1e12 in float64 and 1e5 in float32 the trailing exponents drown in rounding.
     sum_residual : float or None
         Largest error per step of ``sum ln R_ii = sum ln |det J|`` over sampled segments; None without all exponents.
     doubts : tuple of str
@@ -204,6 +204,7 @@ def lyapunov_spectrum(
     interval : int, optional
         Steps between two factorisations. By default chosen as it runs, as many as keep the fastest growth below 1e6
         times the slowest (1e3 in float32), so that the contracting end is never lost; what exceeded that is repeated.
+        One step for 256 and more exponents of a dense float64 `ESN`, where that is faster.
         The run must be 40 times as long.
     seed : int or SeedSequence
         Seed of the frame and of the start; the exponents do not depend on it beyond their errors.
@@ -333,7 +334,9 @@ class Frame:
 
     def __init__(self, system, x, k, interval, rng):
         single = np.dtype(system.dtype) == np.float32
-        self.system, self.x, self.fixed = system, x, interval is not None
+        each_step = getattr(system, "_each_step", None)  # for models that gain by it
+        self.system, self.x = system, x
+        self.fixed = interval is not None or (each_step is not None and each_step(k))
         self.interval = interval or 1
         self.limit = np.log(1e3 if single else 1e6)  # of ln R_11 / R_kk
         self.huge = np.log(1e12 if single else 1e100)  # of the growth itself
@@ -357,7 +360,8 @@ class Frame:
             stop = min(course.frame_steps, start + 8 * self.interval)
             self.advance(course.inputs[start:stop])
             start = stop
-        self.restart()
+        if start:
+            self.restart()
 
     def advance(self, u):
         """Carry state and frame through u (T, m); return their growth, sum ln |R_ii| (k,)."""
@@ -380,11 +384,15 @@ class Frame:
         self._adapt(first, interval, spread)
         return growth
 
+    def lean(self):
+        """Return what the factorisations up to now left out, ln |R_ii| (k,) of the frame."""
+        return np.where(self.lost, 0.0, lean_logs(self.V))
+
     def straighten(self):
-        """Make the frame exactly orthonormal; return what its latest factorisations missed, ln |R_ii| (k,)."""
+        """Make the frame exactly orthonormal; return the same."""
         logs = np.empty(len(self.V))
         orthonormalise(self.V, logs)
-        return logs
+        return np.where(self.lost, 0.0, logs)
 
     def _adapt(self, first, interval, spread):
         """Note the interval that held, and choose the next: longer if twice the spread would do, but not at once
@@ -427,20 +435,20 @@ def _measure(frame, course, progress):
     edges = np.linspace(0, course.n_steps, rows + 1).round().astype(int)
     growth, residuals = np.zeros((rows, k)), []
     probes = _probes(rows, course.n_steps) if k == n_units else {}
+    lean = np.zeros(k)  # the frame starts orthonormal
     for row in track(range(rows), rows, "Lyapunov exponents", progress):
         u = course.inputs[course.frame_steps + edges[row] : course.frame_steps + edges[row + 1]]
-        probe = probes.get(row, 0)
-        if frame.lost.any():
-            probe = 0  # a collapsed vector is no part of a determinant any more
+        probe = 0 if frame.lost.any() else probes.get(row, 0)  # a collapsed vector is no part of a determinant
+        growth[row] -= lean
         if probe:
-            growth[max(row - 1, 0)] += frame.straighten()
             before = frame.x.copy()
-            probed = frame.advance(u[:probe]) + frame.straighten()
-            growth[row] += probed
-            residuals.append(_sum_error(probed.sum(), frame.system, before, u[:probe]) / probe)
+            growth[row] += frame.advance(u[:probe])
+            total = (growth[row] + frame.lean()).sum()
+            residuals.append(_sum_error(total, frame.system, before, u[:probe]) / probe)
         if probe < len(u):
             growth[row] += frame.advance(u[probe:])
-    growth[-1] += frame.straighten()
+        lean = frame.lean() if row < rows - 1 else frame.straighten()
+        growth[row] += lean
     return growth, edges, max(residuals) if residuals else None
 
 
@@ -523,8 +531,10 @@ def _doubts(per_step, halves, residual, frame):
     error = np.sqrt((np.var(first, axis=0, ddof=1) + np.var(second, axis=0, ddof=1)) / len(first))
     if (gap > stdtrit(N_BLOCKS - 2, 1 - 5e-4 / k) * error + noise).any():
         doubts.append("the two halves of the run disagree; lengthen the washout or the run")
-    if frame.longest > 1 and frame.largest > np.log(1e5 if single else 1e12):
-        doubts.append(f"interval = {frame.longest} steps loses the contracting end in rounding; shorten it")
+    if frame.largest > np.log(1e5 if single else 1e12):
+        lost = f"interval = {frame.longest} steps loses the contracting end in rounding; shorten it"
+        alone = "the Jacobian is singular but for rounding, in which the trailing exponents drown; ask for fewer"
+        doubts.append(lost if frame.longest > 1 else alone)
     if residual is not None and not residual <= (1e-3 if single else 1e-6) * frame.system.n_units:
         doubts.append("the exponents do not add up to ln |det J|; check system.jacobian against system.push")
     return tuple(doubts)

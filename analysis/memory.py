@@ -6,17 +6,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from penstock.analysis.regression import (
-    EPS,
     N_BLOCKS,
-    Plan,
     adjust,
     count_observed,
     draw_inputs,
-    observed_rows,
     score_held_out,
     score_in_sample,
     steps_needed,
 )
+from penstock.analysis.sums import EPS, Plan, observed_rows
 from penstock.checks import as_finite_array, as_fraction, as_int, seed_sequence
 from penstock.laws import Law, Signs, Uniform
 from penstock.progress import track
@@ -130,7 +128,11 @@ class MemoryCapacity:
         Sum of the curve, cut off at N if the protocol says so.
     standard_error : float
         Of the total: jackknife over ten contiguous blocks of the scored steps (the readout of a held-out protocol
-        stays as fitted). It covers one system and one input law, not the spread over random systems.
+        stays as fitted). It errs on the large side, by half where all delays are empty. If the sums of all blocks
+        would take more than 32 MB (530 units with 2N delays do), blocks of 100 steps per unit or more are not stored
+        but fitted one by one, and the error is that of a mean of ten, in which what chance explains of empty delays
+        counts with its smaller variance over all steps. It covers one system and one input law, not the spread over
+        random systems.
     per_delay, delay_standard_error : array, shape (K,)
         MC_k, summed over the input channels, and the asymptotic error of each alone. Errors of different delays
         are correlated: do not add them in quadrature.
@@ -435,7 +437,9 @@ def _make_plan(system, max_delay, protocol, n_steps, washout, input_law) -> Plan
     width = 8 * (system.n_units + 2 * n_units + system.n_inputs * (last - first + 1))
     size = int(np.clip(BUFFER_BYTES // width, 256, 8192))
     cut = n_units * EPS if protocol.cut is None else protocol.cut
-    return Plan(protocol, np.arange(first, last + 1), n_units, _edges(protocol), max(protocol.washout, last), size, cut)
+    delays = np.arange(first, last + 1)
+    span = max(size, min(len(delays), 4096))  # transforms as long as the delays cost least per row
+    return Plan(protocol, delays, n_units, _edges(protocol), max(protocol.washout, last), size, cut, span)
 
 
 def _complete(protocol, n_units, n_steps, washout, input_law) -> Protocol:
@@ -493,7 +497,6 @@ def _make_targets(u, target) -> np.ndarray:
     y = u if target is None else as_finite_array("target(u)", target(u))
     if y.shape != u.shape:
         raise ValueError(f"target(u) must keep the shape {u.shape} of its argument, got {y.shape}")
-    y = y - y.mean(axis=0)
     spread = y.std(axis=0)
     # sin(pi u) of u = +1 and -1 is no signal but the rounding of one
     if (spread <= 1e-13 * u.std(axis=0)).any():

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from penstock.analysis.regression import EPS, N_BLOCKS, count_observed, draw_inputs
+from penstock.analysis.regression import N_BLOCKS, count_observed, draw_inputs
+from penstock.analysis.sums import EPS
 from penstock.checks import as_finite_array, as_fraction, as_int, as_matrix, as_non_negative_float, generators
 from penstock.laws import Law, Uniform
 from penstock.progress import track

@@ -2,6 +2,7 @@
 
 import measure  # first: it sets the thread counts that libraries read when they load
 
+import argparse
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import roofline
 from numba import njit
 from pynamicalsys import ContinuousDynamicalSystem, DiscreteDynamicalSystem
 
@@ -64,12 +66,23 @@ def spectrum_row(n_units, k, n_steps):
         repeats=3 if n_units < 1000 or k < n_units else 1,
         at_least=0.0,
     )
-    times["naive"] = times["naive"][0] * n_steps / n_naive, times["naive"][1] * n_steps / n_naive
+    times["naive"] = times["naive"].scaled(n_steps / n_naive)
     found = {interval: results[interval].exponents for interval in results}
     error = np.abs(np.sort(found[None]) - np.sort(found[1])).max()
     ms = [f"{1e3 * times[name][0] / n_steps:.3g}" for name in ("naive", "every", "adaptive")]
     used = "–".join(map(str, sorted(set(results[None].interval))))
-    return [
+    # a product with the basis at every step, QR and forming Q at the longest interval used
+    flops = 2 * n_units**2 * k + (4 * n_units * k**2 - 4 / 3 * k**3) / max(results[None].interval)
+    row = measure.row(
+        f"Lyapunov spectrum, {'all' if k == n_units else k} exponents, N = {n_units}: a step",
+        times["adaptive"].scaled(1 / n_steps),
+        "NumPy, QR every step",
+        times["naive"].scaled(1 / n_steps),
+        goal=5 if k < n_units else 3 if n_units == 1000 else None,
+        bound=roofline.bound(flops=flops),
+        label=f"Lyapunov, {'all' if k == n_units else k} of {n_units}" if n_units == 1000 else "",
+    )
+    line = [
         n_units,
         k,
         n_steps,
@@ -79,6 +92,7 @@ def spectrum_row(n_units, k, n_steps):
         used,
         f"{error:.0e}",
     ]
+    return line, row
 
 
 # Small systems
@@ -134,16 +148,25 @@ def small_rows():
         "penstock, QR every step": lambda: ours(hmap, x0, 1),
         "penstock, adaptive QR": lambda: ours(hmap, x0, None),
     }
-    rows = []
+    lines, rows = [], []
     for label, tasks in (("Lorenz-63, RK4, 3 tangents", flows), ("Hénon map, 2 tangents", maps)):
         times = measure.interleaved(tasks, repeats=5)
-        peer = times["pynamicalsys 1.7, QR every step"][0]
+        peer = times["pynamicalsys 1.7, QR every step"]
+        rows.append(
+            measure.row(
+                f"Lyapunov spectrum, {label}: a step",
+                times["penstock, adaptive QR"].scaled(1 / n),
+                "pynamicalsys",
+                peer.scaled(1 / n),
+                label=f"Lyapunov, {label.split(',')[0]}",
+            )
+        )
         for name, task in tasks.items():
             value = task()
             exponents = value.exponents if hasattr(value, "exponents") else np.asarray(value)
             text = ", ".join(f"{e:.3f}" for e in exponents)
-            rows.append([label, name, f"{1e6 * times[name][0] / n:.3f}", f"**{peer / times[name][0]:.1f}**", text])
-    return rows
+            lines.append([label, name, f"{1e6 * times[name][0] / n:.3f}", f"**{peer[0] / times[name][0]:.1f}**", text])
+    return lines, rows
 
 
 START = """
@@ -198,7 +221,20 @@ def graph_row(n_steps):
     # ts2vg computes slopes from absolute times, whose rounding loses links of long series
     lost = visibility_graph(series).n_edges - ts2vg.NaturalVG().build(series).n_edges
     ms = {name: f"{1e3 * value[0]:.2f}" for name, value in times.items()}
-    return [
+    # the series is read, both ends of every link written: eight bytes each
+    n_links = {"horizontal": 2 * n_steps, "natural": visibility_graph(series).n_edges}
+    rows = [
+        measure.row(
+            f"{kind} visibility graph of {n_steps:,} points",
+            times[ours],
+            "ts2vg",
+            times[kind],
+            bound=roofline.bound(traffic=[(8 * n_steps + 16 * n_links[kind], 2**28)]),
+            label=f"visibility graph, {kind}, {n_steps:.0e}" if n_steps == 1_000_000 else "",
+        )
+        for kind, ours in (("horizontal", "ours"), ("natural", "natural ours"))
+    ]
+    line = [
         n_steps,
         ms["horizontal"],
         ms["ours"],
@@ -208,6 +244,7 @@ def graph_row(n_steps):
         ratio(times, "natural", "natural ours"),
         f"{'same' if same else 'NOT THE SAME'}, {lost}",
     ]
+    return line, rows
 
 
 # Fixed points
@@ -236,7 +273,7 @@ def fixed_point_rows():
     W = 1.5 * rng.standard_normal((100, 100)) / 10
     starts = rng.standard_normal((200, 100))
     network = ESN(W, np.empty((100, 0)))
-    rows = []
+    lines, times = [], []
     for name, task in (
         ("Adam on q, 5000 iterations (PyTorch)", lambda: adam_fixed_points(W, starts)),
         ("penstock", lambda: fixed_points(network, x0=starts, progress=False)),
@@ -245,12 +282,14 @@ def fixed_point_rows():
         begun = time.process_time()
         found = task()
         seconds = time.process_time() - begun
+        times.append(seconds)
         points = found if isinstance(found, np.ndarray) else found.points
         q = 0.5 * ((np.tanh(points @ W.T) - points) ** 2).sum(axis=1)
         tight = points[q < 1e-20]
         distinct = len(np.unique(tight.round(6), axis=0)) if len(tight) else 0
-        rows.append([name, f"{seconds:.2f}", int((q < 1e-12).sum()), len(tight), distinct])
-    return rows
+        lines.append([name, f"{seconds:.2f}", int((q < 1e-12).sum()), len(tight), distinct])
+    peer, ours = times
+    return lines, measure.row("fixed points of tanh(W x), N = 100, 200 starts", ours, "PyTorch, Adam", peer)
 
 
 # Capacities
@@ -292,21 +331,33 @@ def capacity_row(n_units, n_steps):
         repeats=3,
         at_least=0.0,
     )
-    return [
+    row = measure.row(
+        f"information processing capacity, {len(products)} products, N = {n_units}, T = {n_steps}",
+        times["ours"],
+        "NumPy, QR and loop",
+        times["plain"],
+        bound=roofline.bound(flops=2 * n_units * n_steps * len(products)),
+        label=f"capacities, N = {n_units}" if n_units == 100 else "",
+    )
+    line = [
         n_units, n_steps, len(products), f"{times['plain'][0]:.2f}", f"{times['ours'][0]:.2f}", ratio(times, "plain")
     ]  # fmt: skip
+    return line, row
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="smallest sizes only")
+    few = 1 if parser.parse_args().quick else None
     measure.pin()
     begun = time.time()
     starts = start_up()
-    small = small_rows()
-    networks = [spectrum_row(200, 200, 1000), spectrum_row(500, 500, 600), spectrum_row(1000, 1000, 400)]
-    leading = [spectrum_row(200, 10, 4000), spectrum_row(500, 10, 1000), spectrum_row(1000, 10, 400)]
-    graphs = [graph_row(n) for n in (10_000, 100_000, 1_000_000)]
-    points = fixed_point_rows()
-    capacities = [capacity_row(20, 40_000), capacity_row(100, 20_000)]
+    small, small_lines = small_rows()
+    networks = [spectrum_row(*sizes) for sizes in ((200, 200, 1000), (500, 500, 300), (1000, 1000, 200))[:few]]
+    leading = [spectrum_row(*sizes) for sizes in ((200, 10, 4000), (500, 10, 1000), (1000, 10, 400))[:few]]
+    graphs = [graph_row(n) for n in (10_000, 100_000, 1_000_000)[:few]]
+    points, point_line = fixed_point_rows()
+    capacities = [capacity_row(*sizes) for sizes in ((20, 40_000), (100, 20_000))[:few]]
     measure.publish(
         "analysis",
         "Analysis of dynamical systems",
@@ -329,7 +380,7 @@ def main():
                 "interval",
                 "difference",
             ],
-            networks + leading,
+            [line for line, _ in networks + leading],
         ),
         "## Small systems, µs per step of 200,000",
         measure.table(["system", "", "µs per step", "× peer", "exponents"], small),
@@ -348,14 +399,18 @@ def main():
                 "ratio",
                 "horizontal links, natural links ts2vg loses",
             ],
-            graphs,
+            [line for line, _ in graphs],
         ),
         "## Fixed points of tanh(W x), N = 100, gain 1.5, 200 starts",
         "Ours adds starts between the points it found. Ends and distinct points with q = speed² / 2 below the bound.",
         measure.table(["", "CPU s", "ends with q < 1e-12", "q < 1e-20", "distinct"], points),
         "## Information processing capacity, s",
         "Plain: QR of stored states (not counted), a loop over the products. Ours runs the states and jackknifes too.",
-        measure.table(["N", "steps", "products", "plain NumPy", "penstock", "ratio"], capacities),
+        measure.table(["N", "steps", "products", "plain NumPy", "penstock", "ratio"], [line for line, _ in capacities]),
+        rows=[row for _, row in networks + leading + capacities]
+        + small_lines
+        + [row for _, pair in graphs for row in pair]
+        + [point_line],
     )
 
 

@@ -13,8 +13,18 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import roofline
 
 MODEL_MS, LEARN = 900.0, (300.0, 600.0)
+SETTINGS = (
+    ("izhikevich", 1000, True),
+    ("izhikevich", 1000, False),
+    ("izhikevich", 2000, True),
+    ("lif", 2000, True),
+    ("lif", 2000, False),
+    ("theta", 1000, True),
+    ("theta", 1000, False),
+)
 KINDS = {"izhikevich": "Izhikevich", "lif": "LIF", "theta": "theta"}
 
 
@@ -158,7 +168,7 @@ class Worker:
 
 
 def compared(simulators, n, learning, repeats, folder):
-    """Return a row: median CPU seconds of all, taking turns, and whether the first spikes agree."""
+    """Return a line: median CPU seconds of all, taking turns, whether first spikes agree; and those of the report."""
     workers = {simulator: Worker(simulator, n, learning, folder) for simulator in simulators}
     results = {simulator: [] for simulator in simulators}
     for _ in range(repeats):
@@ -167,6 +177,7 @@ def compared(simulators, n, learning, repeats, folder):
     for process in workers.values():
         process.close()
     seconds = {simulator: np.median([result[0] for result in runs]) for simulator, runs in results.items()}
+    lines = headlines(n, learning, results)
     row = [n, "with" if learning else "without", f"{seconds['penstock']:.3f}"]
     for peer in simulators[1:]:
         row += [f"{seconds[peer]:.2f}", f"**{seconds[peer] / seconds['penstock']:.0f}**"]
@@ -174,7 +185,30 @@ def compared(simulators, n, learning, repeats, folder):
     row.append(f"{first.pop():,}, equal" if len(first) == 1 else f"{[runs[0][1] for runs in results.values()]}")
     row.append(", ".join(f"{runs[0][2]:,}" for runs in results.values()))
     print(row, flush=True)
-    return row
+    return row, lines
+
+
+def headlines(n, learning, results):
+    """Lines of benchmarks/RESULTS.md.
+
+    The bound: six numbers per neuron are read and written at every step (0.04 ms), a tenth of all neurons gets every
+    spike, and half of P is read once per update.
+    """
+    ours, *peers = (measure.Seconds.of([run[0] for run in runs]) for runs in results.values())
+    n_steps, n_updates = MODEL_MS / 0.04, 375 if learning else 0
+    state, half, n_spikes = n * 6 * 8, n * n * 4, results["penstock"][0][2]
+    bound = roofline.bound(
+        traffic=[(2 * state * n_steps, state), (half * n_updates, half)],
+        events=n_spikes * 0.1 * n * roofline.scatter(n, n * n // 10),
+    )
+    name = f"FORCE, {n} Izhikevich neurons, {'learning' if learning else 'running'}: {MODEL_MS / 1000:g} s"
+    if not peers:
+        return [measure.row(name, ours, bound=bound)]
+    names = [f"Brian2 {simulator}" for simulator in list(results)[1:]]
+    return [
+        measure.row(name, ours, peer, times, bound=bound, label="FORCE, 1000 Izhikevich" * (peer.endswith("cython")))
+        for peer, times in zip(names, peers, strict=True)
+    ]
 
 
 # The whole run of 15 s, and what it learns
@@ -212,9 +246,12 @@ def summary(rows):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--quick", action="store_true", help="few repeats, one seed of the smallest network")
     parser.add_argument("--worker", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.quick:
+        options.repeats, options.seeds = 2, 1
     if options.worker:
         simulator, n, learning, folder = options.worker
         worker(simulator, int(n), bool(int(learning)), Path(folder))
@@ -224,17 +261,15 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         cost = [compared(simulators, 1000, learning, options.repeats, Path(folder)) for learning in (True, False)]
     runs = []
-    for kind, n, normalised in (
-        ("izhikevich", 1000, True),
-        ("izhikevich", 1000, False),
-        ("izhikevich", 2000, True),
-        ("lif", 2000, True),
-        ("lif", 2000, False),
-        ("theta", 1000, True),
-        ("theta", 1000, False),
-    ):
+    for kind, n, normalised in SETTINGS[: 1 if options.quick else None]:
         runs += marks(kind, n, normalised, range(options.seeds))
-    measure.publish("force", "FORCE on spiking networks", *report(simulators, options, cost, runs))
+    table, lines = zip(*cost, strict=True)
+    measure.publish(
+        "force",
+        "FORCE on spiking networks",
+        *report(simulators, options, table, runs),
+        rows=[line for pair in lines for line in pair],
+    )
 
 
 def report(simulators, options, cost, runs):

@@ -6,6 +6,7 @@ import argparse
 import time
 
 import numpy as np
+import roofline
 import torch
 from ncps.torch import LTC as PeerLTC
 from ncps.torch import CfC as PeerCfC
@@ -35,7 +36,7 @@ def peer_layer(kind, units, wired):
 
 
 def compare(layer, ours, double, batch, steps, repeats):
-    """Return microseconds of one step of the peer, of ours in float32 and in float64, and the largest difference.
+    """Return the Seconds of one step of the peer, of ours in float32 and in float64, and the largest difference.
 
     The peer gives its motor units only; its last state is whole, and is what is compared.
     """
@@ -50,32 +51,57 @@ def compare(layer, ours, double, batch, steps, repeats):
             {"peer": lambda: layer(x), "ours": lambda: ours.run(long), "double": lambda: double.run(long)}, repeats
         )
     difference = np.abs(ours.run(u)[..., -1, :] - last).max()
-    n_long = long.shape[-2]
-    peer, single, wide = (times["peer"][0] / steps, times["ours"][0] / n_long, times["double"][0] / n_long)
-    return 1e6 * peer, 1e6 * single, 1e6 * wide, difference
+    peer = times["peer"].scaled(1 / steps)
+    return peer, *(times[name].scaled(1 / long.shape[-2]) for name in ("ours", "double")), difference
 
 
 def row(name, figures):
     """Return a line of the tables."""
     peer, single, double, difference = figures
-    return [*name, f"{peer:.0f}", f"{single:.2f}", f"**{peer / single:.0f}**", f"{double:.2f}", f"{difference:.0e}"]
+    ratio = peer.median / single.median
+    figures = [
+        f"{1e6 * peer.median:.0f}",
+        f"{1e6 * single.median:.2f}",
+        f"**{ratio:.0f}**",
+        f"{1e6 * double.median:.2f}",
+    ]
+    return [*name, *figures, f"{difference:.0e}"]
 
 
-def liquid_rows(repeats):
-    """LTC, six unfolds, fused."""
-    for units, batch, wired, steps in LIQUID:
+def liquid_rows(repeats, sizes):
+    """LTC, six unfolds, fused: lines of the table, and of the report. The bound: a sigmoid per synapse and unfold."""
+    for units, batch, wired, steps in sizes:
         layer = peer_layer(PeerLTC, units, wired)
         ours, double = (LTC.from_ncps(layer, dtype=dtype) for dtype in (np.float32, np.float64))
         wiring = f"AutoNCP, {ours.W.nnz} synapses" if wired else "full"
-        yield row([units, batch, wiring], compare(layer, ours, double, batch, steps, repeats))
+        figures = compare(layer, ours, double, batch, steps, repeats)
+        n_sigmoids = batch * (6 * (ours.W.nnz if wired else units**2) + N_INPUTS * units)
+        bound = roofline.bound(tanh=n_sigmoids, dtype=np.float32)
+        name = f"LTC, {wiring}, {units} units, {batch} series, float32: a step"
+        drawn = (units, batch, wired) in ((32, 1, True), (128, 1, True), (512, 16, False))
+        label = f"LTC{' wired' if wired else ''}, {units}{f' × {batch}' if batch > 1 else ''}" if drawn else ""
+        yield (
+            row([units, batch, wiring], figures),
+            measure.row(name, figures[1], "ncps", figures[0], goal=15 if wired else 8, bound=bound, label=label),
+        )
 
 
-def closed_form_rows(repeats):
-    """CfC with a backbone of 128 units."""
-    for units, batch, steps in CLOSED_FORM:
+def closed_form_rows(repeats, sizes):
+    """CfC with a backbone of 128 units. The bound: its tanh, multiply-adds and, for one series, weights."""
+    for units, batch, steps in sizes:
         layer = peer_layer(PeerCfC, units, wired=False)
         ours, double = (CfC.from_ncps(layer, dtype=dtype) for dtype in (np.float32, np.float64))
-        yield row([units, batch], compare(layer, ours, double, batch, steps, repeats))
+        figures = compare(layer, ours, double, batch, steps, repeats)
+        n_weights = 128 * (units + N_INPUTS) + 4 * 128 * units
+        bound = roofline.bound(
+            traffic=[(4 * n_weights, 4 * n_weights)],
+            flops=2 * n_weights * batch,
+            tanh=(128 + 3 * units) * batch,
+            dtype=np.float32,
+        )
+        name = f"CfC, {units} units, {batch} series, float32: a step"
+        label = f"CfC, {units}" if (units, batch) == (32, 1) else ""
+        yield row([units, batch], figures), measure.row(name, figures[1], "ncps", figures[0], bound=bound, label=label)
 
 
 def solver_rows(repeats):
@@ -105,29 +131,34 @@ def first_result():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=7)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="smallest sizes only")
+    options = parser.parse_args()
+    repeats, few = (2, 2) if options.quick else (options.repeats, None)
     measure.pin()
     torch.set_num_threads(1)
     first = first_result()
+    liquid = list(liquid_rows(repeats, LIQUID[:few]))
+    closed_form = list(closed_form_rows(repeats, CLOSED_FORM[:few]))
     header = ["ncps, µs per step", "float32, µs", "ratio", "float64, µs", "largest difference"]
     measure.publish(
         "liquid",
         "Liquid and closed-form cells",
-        measure.machine("torch", "ncps") + f". {measure.bandwidth()}.",
-        f"One thread, process CPU time, medians of {repeats} turns. A step is one sample of every series of the batch. "
-        f"Networks are those ncps draws, imported with `from_ncps`; the difference is that of the last states. "
-        f"First LTC of a process that has imported penstock: {first:.2f} s.",
+        measure.machine("torch", "ncps"),
+        f"{measure.bandwidth()}. One thread, process CPU time, medians of {repeats} turns. A step is one sample of "
+        f"every series of the batch. Networks are those ncps draws, imported with `from_ncps`; the difference is "
+        f"that of the last states. First LTC of a process that has imported penstock: {first:.2f} s.",
         "## LTC, fused solver, six unfolds",
-        measure.table(["units", "batch", "wiring", *header], list(liquid_rows(repeats))),
+        measure.table(["units", "batch", "wiring", *header], [line for line, _ in liquid]),
         "## CfC, backbone of 128 units",
-        measure.table(["units", "batch", *header], list(closed_form_rows(repeats))),
+        measure.table(["units", "batch", *header], [line for line, _ in closed_form]),
         "## Solvers",
         "Largest error of ten steps of unit time against the Runge-Kutta rule with 2000 unfolds, and µs per step, "
         "of a full LTC with 32 units in float64.",
         measure.table(
             ["unfolds", "fused", "exponential Euler", "exponential midpoint", "Runge-Kutta"], list(solver_rows(repeats))
         ),
+        rows=[row for _, row in liquid + closed_form],
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from shutil import which
 
 import numpy as np
+import roofline
 
 BIOLOGICAL_MS = 1000.0
 CPU_CLOCK = "std::clock_t cpu_start = std::clock();"
@@ -370,15 +371,61 @@ NETWORKS = {
 def peers():
     """Return the simulators present, and a line on those that are not."""
     if find_spec("brian2") is None:
-        return ["penstock"], "Brian2 is not installed: its columns are missing."
+        return ["penstock"], "Brian2 is not installed: its columns are missing (`pip install brian2`)."
     if which("g++") is None and which("c++") is None:
         return ["penstock"], "No C++ compiler: Brian2's cython and C++ modes are missing."
     return ["penstock", "cython", "standalone"], ""
 
 
+PEERS = {"cython": "Brian2 cython", "standalone": "Brian2 C++"}
+GOALS = {("cuba", "standalone"): 2, ("cuba", "cython"): 10, ("large", "standalone"): 1.8, ("large", "cython"): 3}
+
+
+def spiking_bound(name, folder, n_spikes):
+    """The least seconds of a run: the state of every neuron is read and written at every step, then the events.
+
+    v, ge and gi or v, u and I, and two bytes of flags; an Izhikevich spike adds a row of float64 weights; a plastic one
+    reads and writes a weight at either end of every synapse.
+    """
+    with np.load(folder / f"{name}.npz") as file:
+        n_neurons = len(file["v"]) if "v" in file else 1000
+        fan_out = len(file["pre"]) / n_neurons if "pre" in file else 1000
+    n_steps = BIOLOGICAL_MS / (1.0 if name == "izhikevich" else 0.1)
+    state = n_neurons * (3 * 8 + 2)
+    traffic = [(2 * state * n_steps, state)]
+    events = n_spikes * fan_out
+    if name == "izhikevich":
+        return roofline.bound(traffic=[*traffic, (8 * events, 8e6)])
+    visits = events * (2 if name == "plastic" else 1)
+    return roofline.bound(traffic=traffic) + roofline.bound(
+        events=visits * roofline.scatter(n_neurons, round(n_neurons * fan_out))
+    )
+
+
+def headlines(name, title, folder, seconds, n_spikes):
+    """The lines of benchmarks/RESULTS.md on one network."""
+    ours = measure.Seconds.of(seconds["penstock"])
+    bound = spiking_bound(name, folder, n_spikes)
+    peers = [peer for peer in seconds if peer != "penstock"]
+    if not peers:
+        return [measure.row(f"{title}: 1 s", ours, bound=bound)]
+    return [
+        measure.row(
+            f"{title}: 1 s",
+            ours,
+            PEERS[peer],
+            measure.Seconds.of(seconds[peer]),
+            goal=GOALS.get((name, peer)),
+            bound=bound,
+            label=title if peer == "standalone" or name in ("cuba", "plastic") else "",
+        )
+        for peer in peers
+    ]
+
+
 def run_rows(simulators, folder, repeats):
-    """Time of the run alone, warm processes taking turns."""
-    rows = []
+    """Time of the run alone, warm processes taking turns: lines of the table, and of the report."""
+    rows, lines = [], []
     for name, title in NETWORKS.items():
         workers = {simulator: Worker(simulator, name, folder) for simulator in simulators}
         results = {simulator: [] for simulator in simulators}
@@ -389,6 +436,7 @@ def run_rows(simulators, folder, repeats):
             process.close()
         seconds = {simulator: np.array(result)[:, 0] for simulator, result in results.items()}
         counts = {simulator: {int(n) for _, n in result} for simulator, result in results.items()}
+        lines += headlines(name, title, folder, seconds, max(counts["penstock"]))
         row = [title, f"{np.median(seconds['penstock']):.4f}", f"{seconds['penstock'].min():.4f}"]
         for peer in simulators[1:]:
             ratio = np.median(seconds[peer]) / np.median(seconds["penstock"])
@@ -397,7 +445,7 @@ def run_rows(simulators, folder, repeats):
         row.append(f"{everyone.pop():,}, equal" if len(everyone) == 1 else f"{counts}")
         rows.append(row)
         print(row, flush=True)
-    return rows
+    return rows, lines
 
 
 def whole(simulator, name, folder, cache):
@@ -413,10 +461,10 @@ def whole(simulator, name, folder, cache):
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall
 
 
-def start_rows(simulators, folder, repeats):
+def start_rows(simulators, folder, repeats, names):
     """Seconds to the first result: empty caches, then full ones."""
     rows = []
-    for name, title in NETWORKS.items():
+    for name in names:
         cold, warm = {}, {simulator: [] for simulator in simulators}
         with tempfile.TemporaryDirectory() as fresh:
             fresh = Path(fresh)
@@ -426,7 +474,7 @@ def start_rows(simulators, folder, repeats):
             for _ in range(repeats):
                 for simulator in simulators:
                     warm[simulator].append(whole(simulator, name, fresh, fresh / "numba"))
-        row = [title]
+        row = [NETWORKS[name]]
         for simulator in simulators:
             cpu, wall = np.median(warm[simulator], axis=0)
             row += [f"{cold[simulator][0]:.1f}", f"{cpu:.2f}" + (f" ({wall:.2f})" if simulator == "penstock" else "")]
@@ -478,9 +526,11 @@ def microcircuit_part():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=7, help="of the runs")
-    parser.add_argument("--starts", type=int, default=3, help="of the warm starts; 0: leave all starts out")
+    parser.add_argument("--repeats", type=int, default=5, help="of the runs")
+    parser.add_argument("--starts", type=int, default=1, help="of the warm starts; 0: leave all starts out")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--started", nargs="+", choices=NETWORKS, default=["cuba"], help="whose starts are measured")
+    parser.add_argument("--quick", action="store_true", help="one network, few repeats, no starts")
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--microcircuit", action="store_true", help=argparse.SUPPRESS)
@@ -492,6 +542,8 @@ def main():
     if options.microcircuit:
         microcircuit()
         return
+    if options.quick:
+        options.networks, options.repeats, options.starts = ["cuba"], 2, 0
     measure.pin()
     for name in set(NETWORKS) - set(options.networks):
         del NETWORKS[name]
@@ -499,20 +551,20 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         save_networks(folder)
-        runs = run_rows(simulators, folder, options.repeats)
-        starts = start_rows(simulators, folder, options.starts) if options.starts else []
-    measure.publish("spiking", "Spiking networks", *report(simulators, missing, options, runs, starts))
+        runs, lines = run_rows(simulators, folder, options.repeats)
+        started = [name for name in NETWORKS if name in options.started]
+        starts = start_rows(simulators, folder, options.starts, started) if options.starts else []
+    measure.publish("spiking", "Spiking networks", *report(simulators, missing, options, runs, starts), rows=lines)
 
 
 def report(simulators, missing, options, runs, starts):
     """The parts of the report."""
-    names = {"cython": "Brian2 cython", "standalone": "Brian2 C++"}
     header = ["network", "penstock, s", "(least)"]
     for peer in simulators[1:]:
-        header += [f"{names[peer]}, s", "(least)", "ratio"]
+        header += [f"{PEERS[peer]}, s", "(least)", "ratio"]
     first = ["network", "penstock cold, s", "warm (wall)"]
     for peer in simulators[1:]:
-        first += [f"{names[peer]} cold, s", "warm"]
+        first += [f"{PEERS[peer]} cold, s", "warm"]
     parts = [
         measure.machine(*(["brian2"] if simulators[1:] else [])),
         f"{measure.bandwidth()}. One core, one thread, process CPU seconds. {missing}".strip(),
@@ -537,7 +589,7 @@ def report(simulators, missing, options, runs, starts):
             "it from a file.",
             measure.table(first, starts),
         ]
-    return [*parts, *microcircuit_part()]
+    return parts if options.quick else [*parts, *microcircuit_part()]
 
 
 if __name__ == "__main__":

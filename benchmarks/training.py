@@ -4,7 +4,6 @@ import measure  # first: it sets the thread counts that libraries read when they
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import roofline
 import scipy.sparse as sp
 from sklearn.linear_model import RidgeCV
 
@@ -38,16 +38,25 @@ def features(kind, n_steps, n_units):
 
 
 def path_row(kind, n_steps, n_units, repeats):
-    """Seconds of 20 penalties, scored by exact leave-one-out."""
+    """Seconds of 20 penalties, scored by exact leave-one-out: a line of the table and one of the report."""
     X, y = features(kind, n_steps, n_units)
     alphas = np.linalg.norm(X - X.mean(axis=0), 2) ** 2 * np.logspace(-11, 0, 20)
     exact, free = Ridge(alphas, leave_one_out=True), Ridge(alphas)
     peer = RidgeCV(alphas, store_cv_results=True)
     times = measure.interleaved({"exact": lambda: exact.fit(X, y), "free": lambda: free.fit(X, y)}, repeats=7)
-    times |= measure.interleaved({"peer": lambda: peer.fit(X, y)}, repeats=repeats)
+    times |= measure.interleaved({"peer": lambda: peer.fit(X, y)}, repeats=repeats, at_least=0.0)
     difference = np.abs(exact.scores_[:, 0] / peer.cv_results_.mean(axis=0) - 1)
     ours, theirs = (np.log10(model.alpha_ / alphas[-1]).item() for model in (exact, peer))
-    return [
+    row = measure.row(
+        f"ridge path, 20 penalties, exact leave-one-out, {kind}, N = {n_units}, T = {n_steps}",
+        times["exact"],
+        "scikit-learn",
+        times["peer"],
+        goal=20,
+        bound=roofline.bound(flops=3 * n_units**2 * n_steps),  # a Gram matrix and the projections on its eigenvectors
+        label="ridge path, leave-one-out" if kind == "reservoir" else "",
+    )
+    line = [
         kind,
         f"{times['peer'][0]:.2f}",
         f"{times['exact'][0]:.3f}",
@@ -58,6 +67,7 @@ def path_row(kind, n_steps, n_units, repeats):
         f"{np.median(difference):.0e}, {difference.max():.0e}",
         f"{ours:.1f}, {theirs:.1f}",
     ]
+    return line, row
 
 
 # States and readout together, in processes of their own
@@ -102,12 +112,16 @@ def worker(name, n_steps, n_units, path):
     fit = {"streamed": streamed, "stored": stored}[name]
     fit(*training_data(1500, 100))
     data = training_data(n_steps, n_units)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.process_time()
-    weights = fit(*data)
-    seconds = time.process_time() - start
-    np.save(path, weights)
-    print(json.dumps([seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024]))
+    result = {}
+
+    def task():
+        start = time.process_time()
+        result["weights"] = fit(*data)
+        result["seconds"] = time.process_time() - start
+
+    megabytes = measure.peak_memory(task)
+    np.save(path, result["weights"])
+    print(json.dumps([result["seconds"], megabytes]))
 
 
 def fit_row(n_steps, n_units, repeats):
@@ -129,7 +143,21 @@ def fit_row(n_steps, n_units, repeats):
                 result.append(json.loads(done.stdout))
         ours, theirs = (np.load(Path(folder) / f"{name}.npy") for name in results)
     (ours_s, ours_mb), (peer_s, peer_mb) = (np.median(result, axis=0) for result in results.values())
-    return [
+    ours_times, peer_times = (measure.Seconds.of(np.array(result)[:, 0]) for result in results.values())
+    gram = roofline.bound(flops=n_units**2 * n_steps)
+    rows = [
+        measure.row(
+            f"states and ridge readout, 10 per row, N = {n_units}, T = {n_steps}",
+            ours_times,
+            "ReservoirPy",
+            peer_times,
+            goal=2,
+            bound=gram + roofline.esn_step(n_units, 10 * n_units).scaled(n_steps),
+            label=f"states and ridge, {n_units}",
+        ),
+        measure.row("the same: memory beyond the data", ours_mb, "ReservoirPy", peer_mb, unit="MB", at_most=300),
+    ]
+    line = [
         n_units,
         n_steps,
         f"{peer_s:.2f}",
@@ -140,19 +168,21 @@ def fit_row(n_steps, n_units, repeats):
         f"{ours_mb:.0f}",
         f"{np.abs(ours - theirs).max() / np.abs(theirs).max():.0e}",
     ]
+    return line, rows
 
 
-def readouts(repeats):
-    """The parts of the report on readouts."""
-    paths = [path_row(kind, 20_000, 500, repeats) for kind in ("reservoir", "reservoir, noisy series", "white noise")]
-    fits = [fit_row(100_000, 1000, repeats)]
-    return [
+def readouts(repeats, quick):
+    """The parts of the report on readouts, and its lines in RESULTS.md."""
+    sizes = (2000, 100) if quick else (20_000, 500)
+    paths = [path_row(kind, *sizes, repeats) for kind in ("reservoir", "reservoir, noisy series", "white noise")]
+    line, rows = fit_row(*((5000, 200) if quick else (100_000, 1000)), repeats)
+    parts = [
         "## Twenty penalties with exact leave-one-out",
-        "N = 500 features, T = 20000 rows, one target, penalties 1e-11 to 1 times the largest eigenvalue. Reservoir: "
-        "states of a dense ESN (radius 0.9, leak 0.3) that reads a Mackey-Glass series; directions below rounding need "
-        "no products. White noise: independent features, the worst case. GCV: the same path scored by generalised "
-        "cross-validation, the default. Differences of scores are relative, median and largest over the path; "
-        "ill-conditioned ones differ because a Gram matrix squares the condition number.",
+        f"N = {sizes[1]} features, T = {sizes[0]} rows, one target, penalties 1e-11 to 1 times the largest eigenvalue. "
+        "Reservoir: states of a dense ESN (radius 0.9, leak 0.3) that reads a Mackey-Glass series; directions below "
+        "rounding need no products. White noise: independent features, the worst case. GCV: the same path scored by "
+        "generalised cross-validation, the default. Differences of scores are relative, median and largest over the "
+        "path; ill-conditioned ones differ because a Gram matrix squares the condition number.",
         measure.table(
             [
                 "features",
@@ -165,7 +195,7 @@ def readouts(repeats):
                 "difference of scores",
                 "log10 of relative alpha: ours, RidgeCV",
             ],
-            paths,
+            [path for path, _ in paths],
         ),
         "## States and readout together",
         "Ten weights per row, five targets, the same matrices and penalty; ReservoirPy's `Reservoir.run` and "
@@ -183,9 +213,10 @@ def readouts(repeats):
                 "penstock, MB",
                 "largest difference of weights, relative",
             ],
-            fits,
+            [line],
         ),
     ]
+    return parts, [row for _, row in paths] + rows
 
 
 # Closed loops
@@ -221,8 +252,19 @@ def loop_row(n_units, density, repeats, n_steps=1000):
 
     difference = np.abs(penstock()[:20] - peer()[:20]).max()
     times = measure.interleaved({"penstock": penstock, "peer": peer}, repeats=repeats, at_least=0.2)
-    mine, theirs = (times[name][0] / n_steps * 1e6 for name in ("penstock", "peer"))
-    return [
+    times = {name: times[name].scaled(1 / n_steps) for name in times}
+    mine, theirs = (1e6 * times[name].median for name in ("penstock", "peer"))
+    kind = "dense" if density is None else f"{density:.0%} of W"
+    n_nonzero = None if density is None else esn.W.nnz
+    row = measure.row(
+        f"closed loop, {kind}, N = {n_units}: a step",
+        times["penstock"],
+        "ReservoirPy",
+        times["peer"],
+        bound=roofline.esn_step(n_units, n_nonzero),
+        label=f"closed loop, {kind}, {n_units}" if n_units == 500 else "",
+    )
+    line = [
         n_units,
         "dense" if density is None else f"{density:.0%}",
         f"{theirs:.0f}",
@@ -231,23 +273,27 @@ def loop_row(n_units, density, repeats, n_steps=1000):
         f"**{theirs / mine:.1f}**",
         f"{difference:.0e}",
     ]
+    return line, row
 
 
-def loops(repeats):
-    """The part of the report on closed loops."""
-    rows = [loop_row(n_units, density, repeats) for n_units in (100, 500, 1000) for density in (0.1, None)]
+def loops(repeats, quick):
+    """The part of the report on closed loops, and its lines in RESULTS.md."""
+    sizes = (100,) if quick else (100, 500, 1000)
+    cells = [loop_row(n_units, density, repeats) for n_units in sizes for density in (0.1, None)]
     header = ["N", "W", "ReservoirPy, us per step", "penstock", "steps/s", "ratio", "difference over 20 steps"]
-    return [
+    parts = [
         "## Closed loops",
         "Leaky ESN trained on Mackey-Glass, its output fed back for 1000 steps, outputs included; the same matrices "
         "and readout. ReservoirPy: `y = model(y)` in a loop.",
-        measure.table(header, rows),
+        measure.table(header, [line for line, _ in cells]),
     ]
+    return parts, [row for _, row in cells]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=5, help="of the slow peers")
+    parser.add_argument("--repeats", type=int, default=3, help="of the slow peers")
+    parser.add_argument("--quick", action="store_true", help="smallest sizes only")
     parser.add_argument("--worker", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
@@ -255,13 +301,17 @@ def main():
         worker(name, int(n_steps), int(n_units), path)
         return
     measure.pin()
+    repeats = 2 if options.quick else options.repeats
+    loop_parts, loop_rows = loops(repeats, options.quick)
+    readout_parts, readout_rows = readouts(repeats, options.quick)
     measure.publish(
         "training",
         "Training, and closed loops",
         measure.machine("reservoirpy", "scikit-learn"),
         f"{measure.bandwidth()}. One core, one thread, process CPU seconds, medians.",
-        *loops(options.repeats),
-        *readouts(options.repeats),
+        *loop_parts,
+        *readout_parts,
+        rows=readout_rows + loop_rows,
     )
 
 

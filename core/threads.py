@@ -1,10 +1,16 @@
-"""One BLAS thread: sums split over threads round differently, and small matrices only wait for the second."""
+"""Threads: one for linear algebra, whose sums would round differently, as many as there are cores for whole tasks."""
 
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import wraps
-from threading import Lock
+from threading import Lock, get_ident, local
 from typing import Any
 
-__all__ = ["one_blas_thread"]
+from penstock.checks import as_int
+
+__all__ = ["in_threads", "one_blas_thread", "thread_count", "use_threads"]
 
 
 def one_blas_thread(function):
@@ -16,6 +22,78 @@ def one_blas_thread(function):
             return function(*args, **kwargs)
 
     return alone
+
+
+def thread_count() -> int:
+    """Return how many threads a computation may use: results are the same bits with any number.
+
+    It is the number given to `use_threads`, by this Python thread or else by another, else the environment variable
+    NUMBA_NUM_THREADS, else the number of cores that this process may run on. Inside `in_threads` it is 1.
+    """
+    if getattr(_INSIDE, "busy", False):
+        return 1
+    chosen = list(_CHOSEN)  # another thread may add to it meanwhile
+    own = [choice for choice in chosen if choice.thread == get_ident()]
+    return (own or chosen)[-1].n_threads if chosen else _default_count()
+
+
+@contextmanager
+def use_threads(n_threads):
+    """Let everything in a ``with`` block use at most `n_threads` threads; results do not depend on it.
+
+    It holds for the process, except where another Python thread has made its own choice.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `n_threads` is not an integer of at least 1.
+
+    Examples
+    --------
+    >>> with use_threads(1):
+    ...     thread_count()
+    1
+    """
+    choice = _Choice(as_int("n_threads", n_threads))
+    _CHOSEN.append(choice)
+    try:
+        yield
+    finally:
+        _CHOSEN.remove(choice)  # not always the last: blocks of threads and generators overlap
+
+
+def in_threads(function, parts: Iterable[tuple]) -> list:
+    """Return ``[function(*part) for part in parts]``, computed in up to `thread_count` threads.
+
+    It pays for kernels that release the interpreter (``nogil=True``). The first error of a part is raised.
+    """
+    parts = list(parts)
+    n_threads = min(thread_count(), len(parts))
+    if n_threads < 2:
+        return [function(*part) for part in parts]
+    with _LIMIT, ThreadPoolExecutor(n_threads, initializer=_enter) as pool:
+        return list(pool.map(lambda part: function(*part), parts))
+
+
+class _Choice:
+    """A number of threads, and who chose it; equal to itself only."""
+
+    def __init__(self, n_threads):
+        self.n_threads, self.thread = n_threads, get_ident()
+
+
+_CHOSEN: list[_Choice] = []
+_INSIDE = local()
+
+
+def _enter():
+    _INSIDE.busy = True
+
+
+def _default_count() -> int:
+    given = os.environ.get("NUMBA_NUM_THREADS", "")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(int(given), cores)) if given.isdecimal() else cores
 
 
 class _OneThread:

@@ -11,6 +11,7 @@ from penstock.reservoirs.discretise import backward_euler, bilinear, euler_limit
 from penstock.reservoirs.drawing import EchoStateWarning
 from penstock.reservoirs.drawn import Drawn
 from penstock.reservoirs.elapsed import elapsed_inputs
+from penstock.reservoirs.ensemble import Ensemble, EnsembleFit, EnsembleScores
 from penstock.reservoirs.esn import ESN
 from penstock.reservoirs.excitation import (
     EIReservoir,
@@ -89,6 +90,9 @@ __all__ = [
     "Drawn",
     "EIReservoir",
     "EchoStateWarning",
+    "Ensemble",
+    "EnsembleFit",
+    "EnsembleScores",
     "EuSN",
     "ExpRate",
     "ForceTraining",

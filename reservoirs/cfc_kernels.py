@@ -5,12 +5,9 @@ import math
 import numpy as np
 from numba import njit
 
-from penstock.matvec import FEW_ROWS, affine, matmul_rows
+from penstock.matvec import affine, matmul_rows
 from penstock.reservoirs.heads import lecun_tanh, pure
 from penstock.vmath import activate, all_finite, exp, sigmoid, slopes, tanh
-
-FEW_GROUPS = 4
-"""Up to so many groups of few rows, `matmul_rows` in groups beats BLAS on the small matrices of a cell (measured)."""
 
 
 def kernel_fields(cfc):
@@ -117,9 +114,7 @@ def _layer(W, bias, n_states, X, Z):
     if X.shape[0] == 1:
         affine(W, X[0], bias, Z[0])
         return
-    size = FEW_ROWS - 1 if X.shape[0] <= FEW_GROUPS * FEW_ROWS else X.shape[0]
-    for start in range(0, X.shape[0], size):
-        matmul_rows(W, X[start : start + size], Z[start : start + size])
+    matmul_rows(W, X, Z)
     for b in range(n_states):
         z = Z[b]
         for i in range(z.size):

@@ -3,23 +3,32 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numba import njit
 
+from penstock.barrier import meet, run_in_step
 from penstock.checks import as_finite_array, as_int, as_matrix, as_vector, float_type, seed_sequence
 from penstock.lure import SLOPES_AT_REST, LureBlock
-from penstock.matvec import add_matvec, affine, kernel_form, matmul_rows, matmul_sparse
+from penstock.matvec import BATCH_ROWS, add_matvec, affine, kernel_form, matmul_rows, matmul_sparse
+from penstock.orthogonal import push_triangular
 from penstock.readout import Readout
 from penstock.reservoirs.drawing import draw_bias, draw_input_weights, draw_recurrent, warn_at_origin
 from penstock.scaling import scale_spectral_radius
 from penstock.system import SystemDefaults
-from penstock.threads import one_blas_thread
+from penstock.threads import in_threads, one_blas_thread, thread_count
 from penstock.vmath import activate, activation_code, activation_slope, all_finite, relu, slopes, tanh
 from penstock.weights import uniform
 
 __all__ = ["ESN"]
+
+ENOUGH_WORK = 40_000_000
+"""Products of a batch, some 2 ms, from which a second thread should pay for being started (an estimate)."""
+
+ENOUGH_COLUMNS = 8  # tangents from which on sparse weights meet them side by side
+MANY_TANGENTS = 256  # from which on a triangular product and a factorisation at each step beat fewer of both
 
 
 class Weighted(SystemDefaults):
@@ -222,24 +231,58 @@ class ESN(Weighted):
         y = self.activation(self.W @ x + self.W_in @ u + self.bias)
         return (self.leak * activation_slope(self.activation, y))[:, None]
 
+    @property
+    def _batch_gain(self):
+        return batch_gain(self.W)
+
     @cached_property
     def _fields(self):
         leak = np.full(self.n_units, self.leak, self.dtype)
         return kernel_form(self.W), kernel_form(self.W_in), self.bias, 1 - leak, leak
 
     def _run(self, u, x0, out):
-        code = activation_code(self.activation)
         if u.ndim == 2:
-            return _run_series(self._fields, code, np.empty((0, x0.size), x0.dtype), x0[:0], u, x0, out)
+            return run_in_step(_run_series, self._fields[0], self._fields, self._unfed, (u, x0, out))
+        code = activation_code(self.activation)
         kernels = (_run_batch_dense, _run_batch_sparse, _run_each)
         return run_batch(self._fields[0], kernels, self._fields, code, u, x0, out)
 
+    @cached_property
+    def _unfed(self):
+        """What `_run_series` takes beside the fields if no readout feeds the network; kept, for short runs."""
+        return activation_code(self.activation), np.empty((0, self.n_units), self.dtype), np.empty(0, self.dtype)
+
     def _run_fed(self, W_out, offset, u, x, out):
         """Fill `out` with the states when the last inputs are W_out x + offset; as `_run`, for one series."""
-        return _run_series(self._fields, activation_code(self.activation), W_out, offset, u, x, out)
+        settings = activation_code(self.activation), W_out, offset
+        return run_in_step(_run_series, self._fields[0], self._fields, settings, (u, x, out))
 
     def _push(self, x, u, V, dU, tape):
-        _push_series(self._fields, activation_code(self.activation), u, x, V, dU, tape)
+        many = isinstance(self._fields[0], tuple) and len(self._fields[0]) == 3 and len(V) >= ENOUGH_COLUMNS
+        push = _push_sparse if many else _push_series
+        push(self._fields, activation_code(self.activation), u, x, V, dU, tape)
+
+    def _push_qr(self, x, u, V, interval, logs):
+        if interval == 1 and self._each_step(len(V)):
+            push_triangular(self._columns, self._fields[3], self._gains(x, u), V, logs)
+        else:
+            super()._push_qr(x, u, V, interval, logs)
+
+    def _each_step(self, k):
+        """Whether k tangents are best factorised at every step, which halves the product with a dense W."""
+        return isinstance(self.W, np.ndarray) and self.dtype == np.float64 and k >= MANY_TANGENTS
+
+    @cached_property
+    def _columns(self):
+        return np.ascontiguousarray(self.W.T)
+
+    def _gains(self, x, u):
+        """Carry x in place through u, and yield a f' (n,) of every step on the way."""
+        _, _, bias, keep, leak = self._fields
+        for u_t in u:
+            y = self.activation(self.W @ x + self.W_in @ u_t + bias)
+            x[:] = keep * x + leak * y
+            yield leak * activation_slope(self.activation, y)
 
 
 # --- what the rate models share -------------------------------------------------------------------------------------
@@ -316,46 +359,70 @@ def describe_matrix(matrix):
     return f"sparse({matrix.nnz} non-zeros)" if hasattr(matrix, "nnz") else "dense"
 
 
+def batch_gain(W):
+    """Return how much less a step costs in a batch of 8 to 16 series than alone (measured): W is read once for all."""
+    if hasattr(W, "nnz") or W.shape[1] < 150:
+        return 1.0
+    return 2.0 if W.shape[1] < 1000 else 2.5 if W.shape[1] < 2000 else 5.0
+
+
 @one_blas_thread
 def run_batch(form, kernels, fields, code, u, x0, out):
-    """Run a batch by the kernel that suits W: a matrix product per step pays from three series on."""
+    """Run a batch by the kernel that suits W, its series shared out among threads where that pays.
+
+    A matrix product per step pays from three series on. Every part has enough series for the same bits as in the whole.
+    """
     dense, sparse, each = kernels
-    structured = isinstance(form, tuple) and len(form) == 2
-    kernel = each if structured or u.shape[0] < 3 else sparse if isinstance(form, tuple) else dense
-    return kernel(fields, code, u, x0, out)
+    kind = len(form) if isinstance(form, tuple) else 1
+    one_by_one = kind == 2 or u.shape[0] < 3
+    kernel = each if one_by_one else sparse if kind == 3 else dense
+    weights = form if isinstance(form, np.ndarray) else form[0]
+    work = u.shape[0] * u.shape[1] * (weights.size * (1 if kernel is dense else 10) + 50 * x0.shape[1])
+    n_parts = thread_count() if work > ENOUGH_WORK else 1
+    cuts = _cuts(u.shape[0], 1 if one_by_one else BATCH_ROWS, n_parts)
+    return any(in_threads(kernel, [(fields, code, u[a:b], x0[a:b], out[a:b]) for a, b in pairwise(cuts)]))
+
+
+def _cuts(n_series, least, n_parts):
+    """Return where to cut a batch into at most so many equal parts, with at least so many series in each."""
+    n_parts = max(1, min(n_parts, n_series // least))
+    return [n_series * k // n_parts for k in range(n_parts + 1)]
 
 
 # --- kernels --------------------------------------------------------------------------------------------------------
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _run_series(esn, code, W_out, offset, u, x, out):
-    """Run one series, its last inputs W_out x + offset; return whether a state was not finite."""
+def _run_series(esn, code, W_out, offset, u, x, out, team):
+    """Run the units of a team's member through one series, the last inputs W_out x + offset; see `run_in_step`."""
     W, W_in, bias, keep, leak = esn
-    n_given = u.shape[1]
-    drive, z = np.empty(n_given + offset.size, x.dtype), np.empty_like(x)
-    fed = drive[n_given:]
+    first, n_given = team[2], u.shape[1]
+    drive, z = np.empty(n_given + offset.size, x.dtype), np.empty_like(bias)
+    fed, before = drive[n_given:], x
     for t in range(u.shape[0]):
         for j in range(n_given):
             drive[j] = u[t, j]
         if offset.size:
-            affine(W_out, x, offset, fed)
+            affine(W_out, before, offset, fed)
         affine(W_in, drive, bias, z)
-        add_matvec(W, x, z)
+        add_matvec(W, before, z)
         activate(code, z)
-        row = out[t]
-        for i in range(x.size):
-            x[i] = keep[i] * x[i] + leak[i] * z[i]
-            row[i] = x[i]
-    return not all_finite(x)  # a unit that is not finite once stays so
+        own, row = before[first : first + z.size], out[t, first : first + z.size]
+        for i in range(z.size):
+            row[i] = keep[i] * own[i] + leak[i] * z[i]
+        if not meet(team, t + 1):
+            return t
+        before = out[t]
+    return u.shape[0] if all_finite(before[first : first + z.size]) else -1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _run_each(esn, code, u, x, out):
     """Run the series of a batch one after the other."""
     W_out, offset, diverged = np.empty((0, x.shape[1]), x.dtype), np.empty(0, x.dtype), False
+    alone = np.zeros(0, np.int64), 0, 0, 0
     for b in range(u.shape[0]):
-        diverged |= _run_series(esn, code, W_out, offset, u[b], x[b], out[b])
+        diverged |= _run_series(esn, code, W_out, offset, u[b], x[b], out[b], alone) < 0
     return diverged
 
 
@@ -431,3 +498,44 @@ def _push_series(esn, code, u, x, V, dU, tape):
         if tape.shape[0]:
             tape[t] = rows[:k]
     V[:], x[:] = rows[:k], rows[k]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _push_sparse(esn, code, u, x, V, dU, tape):
+    """Do the same for CSR weights: tangents stand side by side, 16 at a time, where each non-zero meets all of them.
+
+    The state is again one more, the last; what is beside it stays zero.
+    """
+    W, W_in, bias, keep, leak = esn
+    k, n = V.shape
+    rows = np.zeros((k // 16 + 1, n, 16), x.dtype)
+    products, z, d, by_input = np.empty_like(rows), np.empty_like(x), np.empty_like(x), np.empty_like(x)
+    for r in range(k):
+        rows[r // 16, :, r % 16] = V[r]
+    rows[k // 16, :, k % 16] = x
+    for t in range(u.shape[0]):
+        products[:] = 0
+        for b in range(rows.shape[0]):
+            matmul_sparse(W, rows[b], products[b])
+        affine(W_in, u[t], bias, z)
+        for i in range(n):
+            z[i] += products[k // 16, i, k % 16]
+        activate(code, z)
+        slopes(code, z, d)
+        for r in range(k if dU.shape[0] else 0):
+            by_input[:] = 0
+            add_matvec(W_in, dU[t, r], by_input)
+            for i in range(n):
+                products[r // 16, i, r % 16] += by_input[i]
+        for b in range(rows.shape[0]):
+            for i in range(n):
+                v, y, kept, gain = rows[b, i], products[b, i], keep[i], leak[i] * d[i]
+                for r in range(16):
+                    v[r] = kept * v[r] + gain * y[r]
+        for i in range(n):
+            x[i] = keep[i] * x[i] + leak[i] * z[i]
+            rows[k // 16, i, k % 16] = x[i]
+        for r in range(k if tape.shape[0] else 0):
+            tape[t, r] = rows[r // 16, :, r % 16]
+    for r in range(k):
+        V[r] = rows[r // 16, :, r % 16]

@@ -5,6 +5,7 @@ import numpy as np
 __all__ = [
     "plot_conceptors",
     "plot_constrained_training",
+    "plot_ensemble_scores",
     "plot_force_training",
     "plot_forecast",
     "plot_rates",
@@ -64,6 +65,25 @@ def plot_conceptors(conceptors, ax=None):
         ax.plot(np.arange(1, len(values) + 1), values, lw=1.5, label=f"{name}quota {conceptor.quota:.2g}")
     ax.set(xlabel="number of the singular value", ylabel="singular value", ylim=(-0.03, 1.03))
     ax.set_xlim(1, max(2, conceptors[0].n_units))
+    ax.legend(fontsize="small", frameon=False)
+    return ax
+
+
+def plot_ensemble_scores(scores, ax=None):
+    """Draw the errors of an ensemble's members over the first setting, coloured by the second; return the axes."""
+    from matplotlib import pyplot as plt
+
+    ax = plt.subplots(figsize=(5, 3), layout="constrained")[1] if ax is None else ax
+    error = np.sqrt(np.mean(scores.nrmse**2, axis=1))
+    names = [name for name in scores.settings if name != "network"]
+    x = scores.settings[names[0]] if names else np.arange(len(error))
+    color = scores.settings[names[1]] if len(names) > 1 else "C0"
+    points = ax.scatter(x, error, c=color, s=12, alpha=0.7, lw=0)
+    if len(names) > 1:
+        ax.figure.colorbar(points, ax=ax, label=names[1].replace("_", " "))
+    best = scores.best
+    ax.plot(x[best], error[best], "o", ms=9, mfc="none", mec="k", label=f"best {error[best]:.3g}, member {best}")
+    ax.set(xlabel=names[0].replace("_", " ") if names else "member", ylabel="error (NRMSE)", yscale="log")
     ax.legend(fontsize="small", frameon=False)
     return ax
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from penstock.barrier import meet, run_in_step
 from penstock.checks import as_finite_float, as_fraction, as_int, as_matrix, as_non_negative_float, seed_sequence
 from penstock.lure import SLOPES_AT_REST, LureBlock
 from penstock.matvec import add_matvec, affine, kernel_form, matmul_rows, matmul_sparse
@@ -21,6 +22,7 @@ from penstock.reservoirs.drawing import (
 from penstock.reservoirs.esn import (
     Weighted,
     as_dtype,
+    batch_gain,
     check_rate_arrays,
     close_loop,
     describe_matrix,
@@ -75,6 +77,10 @@ class _Residual(Weighted):
         slope = SLOPES_AT_REST[activation_code(self.activation)]
         return self._skip + self._gain * slope * self._recurrent
 
+    @property
+    def _batch_gain(self):
+        return batch_gain(self.W)
+
     @cached_property
     def _fields(self):
         skip = kernel_form(as_matrix("skip", self._skip, self.W.shape, self.dtype))
@@ -82,15 +88,21 @@ class _Residual(Weighted):
         return skip, self.dtype.type(self._gain), recurrent, kernel_form(self.W_in), self.bias
 
     def _run(self, u, x0, out):
-        code = activation_code(self.activation)
         if u.ndim == 2:
-            return _run_series(self._fields, code, np.empty((0, x0.size), x0.dtype), x0[:0], u, x0, out)
+            return run_in_step(_run_series, self._fields[2], self._fields, self._unfed, (u, x0, out))
+        code = activation_code(self.activation)
         kernels = (_run_batch_dense, _run_batch_sparse, _run_each)
         return run_batch(self._fields[2], kernels, self._fields, code, u, x0, out)
 
+    @cached_property
+    def _unfed(self):
+        """What `_run_series` takes beside the fields if no readout feeds the network; kept, for short runs."""
+        return activation_code(self.activation), np.empty((0, self.n_units), self.dtype), np.empty(0, self.dtype)
+
     def _run_fed(self, W_out, offset, u, x, out):
         """Fill `out` with the states when the last inputs are W_out x + offset; as `_run`, for one series."""
-        return _run_series(self._fields, activation_code(self.activation), W_out, offset, u, x, out)
+        settings = activation_code(self.activation), W_out, offset
+        return run_in_step(_run_series, self._fields[2], self._fields, settings, (u, x, out))
 
     def _push(self, x, u, V, dU, tape):
         _push_series(self._fields, activation_code(self.activation), u, x, V, dU, tape)
@@ -446,36 +458,37 @@ def check_orthogonal(matrix):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _run_series(model, code, W_out, offset, u, x, out):
-    """Run one series, its last inputs W_out x + offset; return whether a state was not finite."""
+def _run_series(model, code, W_out, offset, u, x, out, team):
+    """Run the units of a team's member through one series, the last inputs W_out x + offset; see `run_in_step`."""
     A, gain, W, W_in, bias = model
-    n_given = u.shape[1]
-    drive, z, y = np.empty(n_given + offset.size, x.dtype), np.empty_like(x), np.empty_like(x)
-    fed = drive[n_given:]
+    first, n_given = team[2], u.shape[1]
+    drive, z, y = np.empty(n_given + offset.size, x.dtype), np.empty_like(bias), np.empty_like(bias)
+    fed, before = drive[n_given:], x
     for t in range(u.shape[0]):
         for j in range(n_given):
             drive[j] = u[t, j]
         if offset.size:
-            affine(W_out, x, offset, fed)
+            affine(W_out, before, offset, fed)
         affine(W_in, drive, bias, z)
-        add_matvec(W, x, z)
+        add_matvec(W, before, z)
         activate(code, z)
-        for i in range(x.size):
+        for i in range(z.size):
             y[i] = gain * z[i]
-        add_matvec(A, x, y)
-        row = out[t]
-        for i in range(x.size):
-            x[i] = y[i]
-            row[i] = y[i]
-    return not all_finite(x)  # a unit that is not finite once stays so
+        add_matvec(A, before, y)
+        out[t, first : first + y.size] = y
+        if not meet(team, t + 1):
+            return t
+        before = out[t]
+    return u.shape[0] if all_finite(before[first : first + z.size]) else -1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _run_each(model, code, u, x, out):
     """Run the series of a batch one after the other."""
     W_out, offset, diverged = np.empty((0, x.shape[1]), x.dtype), np.empty(0, x.dtype), False
+    alone = np.zeros(0, np.int64), 0, 0, 0
     for b in range(u.shape[0]):
-        diverged |= _run_series(model, code, W_out, offset, u[b], x[b], out[b])
+        diverged |= _run_series(model, code, W_out, offset, u[b], x[b], out[b], alone) < 0
     return diverged
 
 

@@ -12,6 +12,7 @@ from penstock.reservoirs.esn import (
     ESN,
     Weighted,
     as_dtype,
+    batch_gain,
     close_loop,
     describe_matrix,
     run_batch,
@@ -135,6 +136,10 @@ class GRU(Weighted):
         r, z, c, s = self._gates(x, u)
         columns = r, z, s * r * (1 - r), (x - c) * z * (1 - z), (1 - z) * (1 - c * c)
         return tuple(column[:, None] for column in columns)
+
+    @property
+    def _batch_gain(self):
+        return batch_gain(self.W)
 
     @cached_property
     def _fields(self):

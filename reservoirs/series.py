@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from penstock.checks import as_finite_array
+from penstock.chunks import fast_blocks
 from penstock.progress import track
 
 __all__ = ["Scaling", "Series", "as_series", "block_size", "state_blocks"]
@@ -126,7 +127,7 @@ def _pieces(system, groups, size):
     alone = sum(len(group) for _, group in groups) == 1
     for first, group in groups:
         if len(group) == 1:
-            start, blocks = 0, system.blocks(group[0], size)
+            start, blocks = 0, fast_blocks(system, group[0], size)
             for states in blocks if alone else _named(blocks, first):
                 yield first, start, states
                 start += len(states)

@@ -167,6 +167,10 @@ class Stack(SystemDefaults):
         whole = np.concatenate(rows)
         return whole[:, :n_units], whole[:, n_units:]
 
+    @property
+    def _batch_gain(self):
+        return min(layer._batch_gain for layer in self.layers)
+
     def _run(self, u, x0, out):
         drive, diverged, start = u, False, 0
         for layer, own in zip(self.layers, self._parts(x0), strict=True):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from penstock.checks import as_int, as_non_negative_float, seed_sequence
+from penstock.chunks import fast_blocks
 from penstock.closed_loop import ClosedLoop, PassThrough
 from penstock.metrics import r2
 from penstock.online import LMS, NLMS, RLS
@@ -317,7 +318,7 @@ def _with_persistence(system, linear, k):
 def last_state_of(system, drive):
     """Return the state after the drive (T, m) or (B, T, m), of which only a block is kept."""
     state = None
-    for states in system.blocks(drive, block_size(system, drive)):
+    for states in fast_blocks(system, drive, block_size(system, drive)):
         state = states[..., -1, :].copy()
     return state
 

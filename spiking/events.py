@@ -8,7 +8,7 @@ import scipy
 
 from penstock.checks import as_finite_float, as_inputs, as_state, as_vector
 from penstock.spiking.trains import SpikeTrains
-from penstock.system import SystemDefaults, _raise_diverged
+from penstock.system import SystemDefaults, raise_diverged
 
 __all__: list[str] = []
 
@@ -88,7 +88,7 @@ class EventSystem(SystemDefaults):
                 break
             log = np.empty((count, 2))
         if not np.isfinite(states).all():
-            _raise_diverged(states)
+            raise_diverged(states)
         end = len(u) * self.dt
         times = np.minimum(log[:count, 0], end)
         return SpikeTrains(times, log[:count, 1].astype(np.int64), self.n_neurons, t_stop=end)

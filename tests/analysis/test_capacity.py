@@ -337,6 +337,16 @@ def test_constant_states_process_nothing():
     assert not result.significant.any()
 
 
+@pytest.mark.parametrize("kept", [0, np.inf], ids=["fitted apart", "left out"])
+def test_error_of_irrelevant_products_is_their_spread_also_if_blocks_are_fitted_one_by_one(monkeypatch, kept):
+    monkeypatch.setattr(importlib.import_module("penstock.analysis.regression"), "KEPT_BYTES", kept)
+    results = [measure(Noise(4, 1), max_delays=[40], n_steps=4000, seed=seed) for seed in range(20)]
+    spread = np.std([result.unbiased_total for result in results], ddof=1)
+    ratio = np.mean([result.unbiased_standard_error for result in results]) / spread
+    # the spread of 20 is known to 16 %; without regard to what chance alone decides, ten fits err by sqrt(10)
+    assert 0.6 < ratio < (1.5 if kept == 0 else 2.1)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("n_steps", [2000, 8000])
 def test_standard_errors_equal_the_spread_over_seeds(n_steps):

@@ -270,6 +270,13 @@ def test_singular_jacobians_give_minus_infinity_and_no_nan(n_units):
     assert "-inf" in repr(result)
 
 
+def test_growth_rates_of_a_step_beyond_rounding_are_doubted():
+    """The last exponent, ln 1e-13, drowns in the rounding of the first."""
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    result = lyapunov_spectrum(constant(turn @ np.diag([0.9, 0.5, 1e-13]) @ turn.T), n_steps=100)
+    assert any("singular but for rounding" in doubt for doubt in result.doubts)
+
+
 def test_single_precision_agrees_as_far_as_it_can():
     double = ESN.random(30, n_inputs=2, leak=0.5, seed=3)  # two inputs: the kernels that other tests compile
     single = ESN(double.W.astype(np.float32), double.W_in, double.bias, 0.5)
@@ -278,6 +285,37 @@ def test_single_precision_agrees_as_far_as_it_can():
     assert rough.largest_ratio <= 1e3
     np.testing.assert_allclose(rough.exponents, exact.exponents, atol=1e-4)  # 1e3 times the rounding of 6e-8
     assert rough.converged
+
+
+def test_a_large_reservoir_has_the_exponents_of_a_plain_qr_at_each_step():
+    """From 256 tangents on they are carried as triangles; the same flag, so the same sums, but for rounding."""
+    from penstock.analysis.lyapunov import Frame
+
+    esn, u = ESN.random(256, leak=0.5, bias_scaling=0.1, seed=0), inputs(40)
+    frame = Frame(esn, np.zeros(256), 256, None, np.random.default_rng(0))
+    x, Q, expected = np.zeros(256), frame.V.T, np.zeros(256)
+    for u_t in u:
+        J = esn.jacobian(x, u_t)
+        x = esn.step(x, u_t)
+        Q, R = np.linalg.qr(J @ Q)
+        expected += np.log(np.abs(np.diag(R)))
+    found = frame.advance(u[:25]) + frame.advance(u[25:]) + frame.straighten()
+    # eps times the conditioning of the triangles, about 500, times the growth ratio of a step, about 50
+    np.testing.assert_allclose(found / 40, expected / 40, atol=1e-12)
+    assert frame.longest == 1
+
+
+@pytest.mark.parametrize("k", [8, 22])
+def test_many_tangents_of_sparse_networks_are_pushed_by_the_product_of_the_jacobians(k):
+    below, above = ESN.random(12, density=0.3, leak=0.5, seed=1), ESN.random(10, n_inputs=12, density=0.4, seed=2)
+    stack, u, V = Stack([below, above]), inputs(6), np.random.default_rng(0).standard_normal((22, k))
+    x, expected = np.full(22, 0.1), V
+    for u_t in u:
+        expected = stack.jacobian(x, u_t) @ expected
+        x = stack.step(x, u_t)
+    end, pushed = stack.push(np.full(22, 0.1), u, V)
+    np.testing.assert_allclose(end, x, atol=1e-14)
+    np.testing.assert_allclose(pushed, expected, atol=1e-13)
 
 
 def test_leading_exponents_are_those_of_the_full_spectrum():
