@@ -73,7 +73,7 @@ def row(n_units, n_steps, probes=20):
             times[key],
             goal={300: 50, 1000: 100}.get(n_units) if key == "numpy" else None,
             bound=bound(n_units, n_steps),
-            label=f"memory capacity, {n_units}" if n_units == 1000 and key == "numpy" else "",
+            label=f"memory capacity, {n_units}, against loop" if n_units == 1000 and key == "numpy" else "",
         )
         for key, peer in (("numpy", "NumPy, loop of fits"), ("sklearn", "scikit-learn, loop of fits"))
     ]
@@ -113,7 +113,7 @@ def against_reservoirpy(n_units, n_steps):
         times["peer"],
         goal={100: 3, 300: 3, 1000: 5}[n_units],
         bound=least,
-        label=f"memory capacity, {n_units}",
+        label=f"memory capacity, {n_units}, {n_steps} steps",
     )
     line = [
         n_units,

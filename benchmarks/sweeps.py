@@ -114,7 +114,7 @@ def row(name, ensemble, pool, n_peers, repeats):
         goal=15,
         bound=work.scaled(len(ensemble) / 2),
         clock="wall",
-        label=f"1000 ESNs, {name.split(',')[0]}" if kind == "float64" else "",
+        label=f"1000 ESNs, {name.rsplit(',', 1)[0]}" if kind == "float64" else "",
     )
     line = [
         name,

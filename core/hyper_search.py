@@ -19,7 +19,6 @@ from penstock.search_space import as_space, import_optuna
 from penstock.sweep import as_folder, as_sweep, is_open, tell_of_failures
 from penstock.sweep_code import agreed, function_name, ingredients, python_version, summary
 from penstock.sweep_results import Sweep
-from penstock.sweep_run import run_tasks
 from penstock.sweep_store import Store
 from penstock.sweep_tasks import Task, check_signature, make_tasks
 from penstock.sweep_values import encode, to_text
@@ -220,6 +219,8 @@ def search(
     >>> found.best_value < 0.1 and abs(found.best["x"] - 1) < 0.2  # doctest: +SKIP
     True
     """
+    from penstock.sweep_run import run_tasks  # joblib is slow to import
+
     optuna = import_optuna()
     distributions = as_space(space)
     check_signature(function, tuple(distributions))

@@ -12,7 +12,6 @@ from penstock.checks import as_int
 from penstock.progress import track
 from penstock.sweep_code import agreed, function_name, ingredients, python_version, summary
 from penstock.sweep_results import Sweep, identity
-from penstock.sweep_run import check_backend, run_tasks
 from penstock.sweep_store import Store
 from penstock.sweep_tasks import COLUMNS, Task, check_signature, make_tasks
 from penstock.sweep_values import decode, encode
@@ -117,6 +116,8 @@ def sweep(
     >>> bool((again.mean("value") == first.mean("value")).all())
     True
     """
+    from penstock.sweep_run import check_backend, run_tasks  # joblib is slow to import
+
     points, given = _as_points(grid)
     names = tuple(points[0])
     check_signature(function, names)
