@@ -69,7 +69,6 @@ def threaded(n_units, n_steps, dtype, rng):
     batch = np.ascontiguousarray(np.broadcast_to(u[: max(20, n_steps // 16)], (32, max(20, n_steps // 16), 1)))
     seconds = {}
     for inputs, what in ((u, "one series"), (batch, "32 series")):
-        walls = {}
 
         def clocked(n_threads, inputs=inputs):
             with measure.cores(n_threads):

@@ -16,7 +16,7 @@ import numpy as np
 from penstock.checks import as_int
 from penstock.progress import track
 from penstock.search_space import as_space, import_optuna
-from penstock.sweep import as_folder, as_sweep, is_open, tell_of_failures
+from penstock.sweep import as_folder, as_sweep, check_options, is_open, tell_of_failures
 from penstock.sweep_code import agreed, function_name, ingredients, python_version, summary
 from penstock.sweep_results import Sweep
 from penstock.sweep_store import Store
@@ -228,15 +228,11 @@ def search(
     seed = as_int("seed", seed, minimum=0)
     if seed > LARGEST_SEED:
         raise ValueError(f"seed must be at most {LARGEST_SEED}, got {seed}")
-    if n_jobs is not None and as_int("n_jobs", n_jobs, minimum=-(2**31)) == 0:
-        raise ValueError("n_jobs must be at least 1, or -1 for all cores, got 0")
+    flags = {"maximise": maximise, "retry_failed": retry_failed, "accept_changes": accept_changes, "progress": progress}
+    check_options(n_jobs, **flags)
     made = _seeded(sampler, seed, optuna)
     if value is not None and not isinstance(value, str):
         raise TypeError(f"value must be the name of a result, got {value!r}")
-    flags = {"maximise": maximise, "retry_failed": retry_failed, "accept_changes": accept_changes, "progress": progress}
-    for name, flag in flags.items():
-        if not isinstance(flag, bool):
-            raise TypeError(f"{name} must be True or False, got {flag!r}")
     parts = ingredients(function)
     manifest = {
         "kind": "search",

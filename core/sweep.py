@@ -122,11 +122,7 @@ def sweep(
     names = tuple(points[0])
     check_signature(function, names)
     repeats, seed = as_int("repeats", repeats), as_int("seed", seed, minimum=0)
-    for name, flag in (("retry_failed", retry_failed), ("accept_changes", accept_changes), ("progress", progress)):
-        if not isinstance(flag, bool):
-            raise TypeError(f"{name} must be True or False, got {flag!r}")
-    if n_jobs is not None and as_int("n_jobs", n_jobs, minimum=-(2**31)) == 0:
-        raise ValueError("n_jobs must be at least 1, or -1 for all cores, got 0")
+    check_options(n_jobs, retry_failed=retry_failed, accept_changes=accept_changes, progress=progress)
     check_backend(backend)
     tasks = _all_tasks(points, repeats, seed)
     parts = ingredients(function)
@@ -189,6 +185,15 @@ def load_sweep(store) -> Sweep:
 
 
 # --- what is to be done ---------------------------------------------------------------------------------------------
+
+
+def check_options(n_jobs, **flags) -> None:
+    """Raise unless n_jobs is None or a number but 0, and every flag is a bool."""
+    for name, flag in flags.items():
+        if not isinstance(flag, bool):
+            raise TypeError(f"{name} must be True or False, got {flag!r}")
+    if n_jobs is not None and as_int("n_jobs", n_jobs, minimum=-(2**31)) == 0:
+        raise ValueError("n_jobs must be at least 1, or -1 for all cores, got 0")
 
 
 def as_folder(store):
