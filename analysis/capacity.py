@@ -294,7 +294,7 @@ def information_processing_capacity(
     noise_floor = as_non_negative_float("noise_floor", noise_floor)
     limits = _Limits(plan.discard, as_int("patience", patience), as_int("max_products", max_products), system)
     u = _draw_inputs(plan, law, system.n_inputs, seed)
-    polynomials = orthonormal_polynomials(law, u, len(reach))[1:]
+    polynomials = orthonormal_polynomials(law, u, len(reach))[1:].copy()  # which frees the constant
     if not len(polynomials):
         raise ValueError("input_law must give values that vary, got a constant")
     patterns = [q for d in range(1, len(reach) + 1) for q in partitions(d, len(polynomials)) if reach[d - 1] != SKIP]

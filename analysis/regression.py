@@ -229,11 +229,13 @@ def _principal(sums, whitening, plan) -> tuple[np.ndarray, np.ndarray]:
     """
     scale, unit, floor = _scaled_gram(sums, whitening, plan)
     values, vectors = np.linalg.eigh(unit)
+    del unit  # of many units every square matrix counts
     keep = values > 1e-11  # less only if the first rows were nothing like the others
     root, vectors = np.sqrt(values[keep]), vectors[:, keep]
-    left, singular, _ = np.linalg.svd(((root * vectors).T * scale) @ whitening.factor, full_matrices=False)
+    turned = (((root * vectors).T * scale) @ whitening.factor).T  # in Fortran order, so that it can be overwritten
+    _, singular, left = scipy.linalg.svd(turned, full_matrices=False, overwrite_a=True, check_finite=False)
     keep = singular > max(floor, plan.cut * singular.max(initial=0.0))
-    return (vectors / root / scale[:, None]) @ left[:, keep], singular[keep]
+    return (vectors / root / scale[:, None]) @ left[keep].T, singular[keep]
 
 
 def _scaled_gram(sums, whitening, plan):

@@ -28,7 +28,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-__all__ = ["BATCH_ROWS", "add_matvec", "affine", "kernel_form", "matmul_rows", "matmul_sparse", "panel_rows"]
+__all__ = ["BATCH_ROWS", "add_matvec", "affine", "kernel_form", "matmul_rows", "matmul_sparse", "panel_rows", "turn"]
 
 BATCH_ROWS = 13
 """Rows from which on `matmul_rows` packs them into panels whether they fill those or not (measured)."""
@@ -333,8 +333,8 @@ def _turn_block(typingctx, A, i, j, B):
 
 
 @njit(error_model="numpy")
-def _turn(A, B, n_rows, n_columns):
-    """Do B[j, i] = A[i, j] for the first rows and columns of A."""
+def turn(A, B, n_rows, n_columns):
+    """Do B[j, i] = A[i, j] for the first rows and columns of A; both have contiguous rows."""
     lanes = np.uint64(VECTOR // A.itemsize)
     rows, columns = np.uint64(n_rows), np.uint64(n_columns)
     whole_rows, whole_columns = rows - rows % lanes, columns - columns % lanes
@@ -359,7 +359,7 @@ def _many_rows(W, X, Z):
     P[n_panels - 1] = 0  # the last panel need not be full
     for p in range(n_panels):
         rows = X[p * lanes : (p + 1) * lanes]
-        _turn(rows, P[p], rows.shape[0], rows.shape[1])
+        turn(rows, P[p], rows.shape[0], rows.shape[1])
     paired = np.uint64(n_panels - n_panels % 2)
     for i in range(_ZERO, n, _SIX):
         for p in range(_ZERO, paired, _TWO):
@@ -369,7 +369,7 @@ def _many_rows(W, X, Z):
             _eight_by_one(W, P, Q, i, paired)
     for p in range(n_panels):
         rows = Z[p * lanes : (p + 1) * lanes]
-        _turn(Q[p], rows, rows.shape[1], rows.shape[0])
+        turn(Q[p], rows, rows.shape[1], rows.shape[0])
 
 
 def _dots(n_vectors):

@@ -1,7 +1,7 @@
 """Threads: one for linear algebra, whose sums would round differently, as many as there are cores for whole tasks."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import wraps
@@ -62,17 +62,18 @@ def use_threads(n_threads):
         _CHOSEN.remove(choice)  # not always the last: blocks of threads and generators overlap
 
 
-def in_threads(function, parts: Iterable[tuple]) -> list:
-    """Return ``[function(*part) for part in parts]``, computed in up to `thread_count` threads.
+def in_threads(function, parts: Iterable[tuple]) -> Iterator:
+    """Yield ``function(*part) for part in parts`` in their order, computed in up to `thread_count` threads.
 
     It pays for kernels that release the interpreter (``nogil=True``). The first error of a part is raised.
     """
     parts = list(parts)
     n_threads = min(thread_count(), len(parts))
     if n_threads < 2:
-        return [function(*part) for part in parts]
+        yield from (function(*part) for part in parts)
+        return
     with _LIMIT, ThreadPoolExecutor(n_threads, initializer=_enter) as pool:
-        return list(pool.map(lambda part: function(*part), parts))
+        yield from pool.map(lambda part: function(*part), parts)
 
 
 class _Choice:

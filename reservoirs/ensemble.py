@@ -20,9 +20,6 @@ from penstock.threads import in_threads, one_blas_thread
 
 __all__ = ["Ensemble", "EnsembleFit", "EnsembleScores"]
 
-BATCH = 16
-"""Panels between two steps of the progress bar."""
-
 
 class Ensemble:
     """Run, fit and score many systems on the same input: seeds, hyper-parameters, replicas.
@@ -163,7 +160,7 @@ class Ensemble:
     def __repr__(self):
         kinds = ", ".join(sorted({type(member.system).__name__ for member in self._members}))
         panels = sum(isinstance(part, Panel) for part in self._parts)
-        own = len(self._parts) - panels
+        own = sum(len(part.numbers) for part in self._parts if not isinstance(part, Panel))
         how = [f"in {panels} panels that share W"] * (panels > 0) + [f"{own} by themselves"] * (own > 0)
         return (
             f"Ensemble({len(self)} of {kinds}, n_units={self.n_units}, n_inputs={self.n_inputs}, {self.dtype}, "
@@ -246,11 +243,8 @@ class Ensemble:
 
     def _each(self, function, what, progress):
         """Return function(part) of every part, computed in threads."""
-        batches = range(0, len(self._parts), BATCH)
-        results = []
-        for start in track(batches, len(batches), what, progress):
-            results += in_threads(function, [(part,) for part in self._parts[start : start + BATCH]])
-        return results
+        results = in_threads(function, [(part,) for part in self._parts])
+        return list(track(results, len(self._parts), what, progress))
 
     def _series(self, u):
         u = as_inputs(u, self.n_inputs, self.dtype)

@@ -10,9 +10,10 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
+from penstock.matvec import add_matvec, affine, turn
 from penstock.vmath import activate
 
-__all__ = ["BAND", "add_grams", "advance", "n_lanes", "solve_ridge"]
+__all__ = ["BAND", "add_grams", "advance", "advance_each", "n_lanes", "solve_ridge"]
 
 BAND = 4
 """Rows of a tile, whose sums stay in registers with up to three vectors each."""
@@ -151,25 +152,54 @@ def advance(panel, code, u, X, Z, reference, rows):
     Z (N or more, P) is scratch that begins and ends as zeros. What is summed over units is flat: short loops cost more.
     """
     W, W_in, bias, radius, keep, leak = panel
-    n_units = X.shape[0]
+    n_units, n_rows = X.shape[0], rows.shape[0]
     x, z = X.reshape(X.size), Z[:n_units].reshape(X.size)
+    deviations = np.empty(reference.shape)
+    d, origin = deviations.reshape(X.size), reference.reshape(X.size)
     for t in range(u.shape[0]):
         add_product(W, X, Z)
-        for f in range(z.size):
-            z[f] = radius[f] * z[f] + bias[f]
-        for j in range(u.shape[1]):
-            w, u_j = W_in[j], u[t, j]
+        if u.shape[1] == 1:  # the common case in one pass
+            w, u_0 = W_in[0], u[t, 0]
             for f in range(z.size):
-                z[f] += w[f] * u_j
+                z[f] = radius[f] * z[f] + bias[f] + w[f] * u_0
+        else:
+            for f in range(z.size):
+                z[f] = radius[f] * z[f] + bias[f]
+            for j in range(u.shape[1]):
+                w, u_j = W_in[j], u[t, j]
+                for f in range(z.size):
+                    z[f] += w[f] * u_j
         activate(code, z)
         for f in range(z.size):
             x[f] = keep[f] * x[f] + leak[f] * z[f]
             z[f] = 0
         if rows.shape[1]:
-            for r in range(rows.shape[0]):
+            for f in range(d.size):
+                d[f] = np.float64(x[f]) - origin[f]
+            turn(deviations, rows[:, t, 1:], n_units, n_rows)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def advance_each(group, code, u, X, reference, rows):
+    """Run networks one after the other, X (P, N), each with weights of its own; rows as in `advance`.
+
+    Their bits are those of an `ESN` that runs by itself.
+    """
+    weights, input_weights, biases, keeps, leaks = group
+    z = np.empty_like(X[0])
+    for r in range(X.shape[0]):
+        W, W_in, bias, keep, leak = weights[r], (input_weights[r],), biases[r], keeps[r], leaks[r]
+        x, origin = X[r], reference[r]
+        for t in range(u.shape[0]):
+            affine(W_in, u[t], bias, z)
+            add_matvec(W, x, z)
+            activate(code, z)
+            for i in range(x.size):
+                x[i] = keep[i] * x[i] + leak[i] * z[i]
+            if rows.shape[1]:
                 row = rows[r, t]
-                for i in range(n_units):
-                    row[1 + i] = np.float64(X[i, r]) - reference[i, r]
+                for i in range(x.size):
+                    row[1 + i] = np.float64(x[i]) - origin[i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from penstock.reservoirs.ensemble_kernels import BAND, advance, n_lanes
+from penstock.reservoirs.ensemble_kernels import BAND, advance, advance_each, n_lanes
 from penstock.reservoirs.esn import ESN, to_dense
 from penstock.vmath import activation_code
 
@@ -13,10 +13,15 @@ FEWEST = 3
 """So many networks that share W make a panel; fewer run faster one by one."""
 VECTORS = 3
 """Vectors of networks side by side in a panel: W is read once for all, and their rows stay in the caches."""
-PANEL_ROWS, OWN_ROWS = 64, 256
-"""Steps between two updates of the Gram matrices, of a panel and of a network of its own."""
+PANEL_ROWS, OWN_ROWS = 63, 256
+"""Steps between two updates of the Gram matrices, of a panel and of a network of its own.
+
+An odd number, lest the rows of all networks of a panel lie whole pages apart and push each other out of the cache.
+"""
 PANEL_BYTES = 2**26
 """Of the Gram matrices of a panel."""
+GROUP, GROUP_BYTES = 16, 2**21
+"""So many networks with a W of their own make a group, and as many bytes of W at most."""
 
 
 class Member(NamedTuple):
@@ -68,17 +73,34 @@ def _shared(W, known) -> tuple[np.ndarray, float]:
     return W, 1.0
 
 
-def parts_of(members) -> Iterator["Panel | Own"]:
-    """Yield the members in panels, or by themselves."""
-    groups: dict[tuple, list[int]] = {}
+def parts_of(members) -> "Iterator[Panel | Group | Own]":
+    """Yield the members in panels, in groups, or by themselves."""
+    sharing: dict[tuple, list[int]] = {}
     for i, member in enumerate(members):
         key = (i,) if member.shared is None else (id(member.shared), activation_code(member.system.activation))
-        groups.setdefault(key, []).append(i)
-    for numbers in groups.values():
+        sharing.setdefault(key, []).append(i)
+    alone: dict[tuple | None, list[int]] = {}
+    for numbers in sharing.values():
         if len(numbers) < FEWEST or members[numbers[0]].shared is None:
-            yield from (Own(i, members[i].build()) for i in numbers)
+            for i in numbers:
+                alone.setdefault(_shape(members[i].system), []).append(i)
         else:
             yield from _panels(numbers, members)
+    for shape, numbers in alone.items():
+        size = 1 if shape is None else min(GROUP, GROUP_BYTES // members[numbers[0]].system.W.nbytes)
+        for start in range(0, len(numbers), max(1, size)):
+            some = numbers[start : start + max(1, size)]
+            systems = [members[i].build() for i in some]
+            yield Own(some[0], systems[0]) if len(some) == 1 else Group(some, systems)
+
+
+def _shape(system):
+    """Return what networks of a group have in common, None for a system that runs by itself."""
+    if not isinstance(system, ESN):
+        return None
+    W, W_in = system._fields[:2]
+    alike = isinstance(W, np.ndarray) and isinstance(W_in, tuple) and len(W_in) == 1
+    return (system.n_inputs, activation_code(system.activation)) if alike else None
 
 
 def _panels(numbers, members):
@@ -144,6 +166,39 @@ class Panel:
     def reference(self, carried):
         """Return the observed states, of all lanes."""
         return carried[1].T.copy()
+
+
+class Group:
+    """Small networks of one shape, each with weights of its own, one after the other in a kernel: states (P, N)."""
+
+    n_rows = PANEL_ROWS
+
+    def __init__(self, numbers, systems):
+        self.numbers, self.systems = np.array(numbers), systems
+        self.code = activation_code(systems[0].activation)
+
+    def start(self, x0):
+        """Return what a run carries: the fields of the kernel, made for it, and states."""
+        W, W_in, *others = zip(*(esn._fields for esn in self.systems), strict=True)
+        fields = np.stack(W), np.stack([one for (one,) in W_in]), *map(np.stack, others)
+        return fields, x0[self.numbers].astype(fields[0].dtype)
+
+    def advance(self, u, carried, rows, reference=None):
+        """Run through u and write the states less a reference into rows (P, T or 0, 1 + N + …), from column 1."""
+        fields, X = carried
+        advance_each(fields, self.code, u, X, np.zeros_like(X) if reference is None else reference, rows)
+
+    def states(self, u, carried, out):
+        """Run through u and write the states into out (R, T, N)."""
+        rows = np.empty((len(self.numbers), len(u), 1 + out.shape[2]))
+        self.advance(u, carried, rows)
+        out[self.numbers] = rows[:, :, 1:]
+
+    def last(self, carried):
+        """Return the states (P, N)."""
+        return carried[1].copy()
+
+    reference = last
 
 
 class Own:

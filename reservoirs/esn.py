@@ -380,7 +380,7 @@ def run_batch(form, kernels, fields, code, u, x0, out):
     work = u.shape[0] * u.shape[1] * (weights.size * (1 if kernel is dense else 10) + 50 * x0.shape[1])
     n_parts = thread_count() if work > ENOUGH_WORK else 1
     cuts = _cuts(u.shape[0], 1 if one_by_one else BATCH_ROWS, n_parts)
-    return any(in_threads(kernel, [(fields, code, u[a:b], x0[a:b], out[a:b]) for a, b in pairwise(cuts)]))
+    return any([*in_threads(kernel, [(fields, code, u[a:b], x0[a:b], out[a:b]) for a, b in pairwise(cuts)])])
 
 
 def _cuts(n_series, least, n_parts):

@@ -159,7 +159,7 @@ def test_inside_other_threads_and_for_little_work_no_thread_is_started(team, mon
     esn, u = an_esn(), drawn(6, T, 1)
     monkeypatch.setattr(barrier, "Thread", Forbidden)
     with use_threads(2):
-        in_threads(esn.run, [(u,), (u,)])
+        list(in_threads(esn.run, [(u,), (u,)]))
         with pytest.raises(AssertionError, match="no thread was"):
             esn.run(u)
         with monkeypatch.context() as patch:

@@ -113,9 +113,9 @@ def test_parts_come_back_in_order_and_do_not_share_themselves_out_again():
         return i, thread_count()
 
     with use_threads(2):
-        assert in_threads(part, ((i,) for i in range(5))) == [(i, 1) for i in range(5)]
+        assert list(in_threads(part, ((i,) for i in range(5)))) == [(i, 1) for i in range(5)]
         with pytest.raises(ValueError, match="part 5"):
-            in_threads(part, [(i,) for i in range(8)])
+            list(in_threads(part, [(i,) for i in range(8)]))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from penstock import Ridge, identity
 from penstock.metrics import nrmse_std
 from penstock.reservoirs import ESN, DeepESN, Ensemble, ResESN
-from penstock.reservoirs.ensemble_kernels import add_gram, add_grams, add_product, advance
+from penstock.reservoirs.ensemble_kernels import add_gram, add_grams, add_product, advance, advance_each
 from penstock.scaling import spectral_radius
 from penstock.threads import use_threads
 from penstock.weights import sparse
@@ -309,6 +309,27 @@ def test_bits_depend_neither_on_threads_nor_on_the_company(dtype):
     assert_array_equal(ensemble[some].run(U[:40]), results[0][4][some])
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_networks_of_their_own_have_the_bits_of_a_run_alone_in_any_company(dtype):
+    networks = [network(seed, dtype=dtype, leak=0.1 + 0.04 * seed) for seed in range(19)]
+    plain = ESN(networks[0].W, np.ascontiguousarray(networks[1].W_in), leak=0.5, activation=identity)
+    sparse_one = ESN.random(N, n_inputs=2, density=0.2, dtype=dtype, seed=0)
+    ensemble = Ensemble([*networks, plain, sparse_one])
+    for esn, states in zip(ensemble, ensemble.run(U), strict=True):
+        assert_array_equal(states, esn.run(U))
+    start = np.random.default_rng(1).uniform(-1, 1, (len(ensemble), N)).astype(dtype)
+    fit = ensemble.fit(U, Y, washout=WASHOUT, alpha=0.1, x0=start)
+    some = [17, 3, 19, 20, 0]
+    part = ensemble[some].fit(U, Y, washout=WASHOUT, alpha=0.1, x0=start[some])
+    assert_array_equal(part.coef, fit.coef[some])
+    assert_array_equal(part.last_states, fit.last_states[some])
+    assert_array_equal(part.score(U, Y).nrmse, fit.score(U, Y).nrmse[some])
+    for i in some:
+        states = ensemble[i].run(U, start[i])[WASHOUT:]
+        expected = Ridge(0.1).fit(states, Y[WASHOUT:]).predict(states)
+        assert_allclose(states @ fit.coef[i].T + fit.intercept[i], expected, atol=1e-9)
+
+
 # --- kernels
 
 
@@ -336,6 +357,15 @@ def test_kernels_without_a_compiler_give_the_same_states():
     for one, other in zip(*results, strict=True):
         assert_allclose(one, other, atol=1e-13)
     assert_allclose(results[0][2][:, -1, 1:8], results[0][0].T[:5] - 0.25, atol=0)
+    weights = rng.uniform(-0.4, 0.4, (3, n, n)), rng.standard_normal((3, 2, n))
+    results = []
+    for kernel in (advance_each, advance_each.py_func):
+        X, rows = np.zeros((3, n)), np.zeros((3, 30, 12))
+        kernel((*weights, *np.full((3, 3, n), 0.5)), 0, U[:30], X, np.full((3, n), 0.25), rows)
+        results.append((X, rows))
+    for one, other in zip(*results, strict=True):
+        assert_allclose(one, other, atol=1e-13)
+    assert_allclose(results[0][1][:, -1, 1:8], results[0][0] - 0.25, atol=0)
     A, G, Z = rng.standard_normal((6, 8)), np.zeros((8, 8)), np.zeros((8, 3))
     add_gram(A, G)
     add_product(A.T, np.ones((6, 3)), Z)
