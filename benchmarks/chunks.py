@@ -17,10 +17,11 @@ CASES = [  # N, steps, leak, type, times ReservoirPy asked
     (1000, 40_000, 1.0, np.float64, 3),
     (1000, 20_000, 0.3, np.float64, None),
     (1000, 20_000, 1.0, np.float32, None),
-    (3000, 8000, 1.0, np.float64, None),
+    (3000, 20_000, 1.0, np.float64, None),
     (3000, 8000, 1.0, np.float32, None),
 ]
 PAIRS = [(300, 20_000, np.float64), (1000, 4000, np.float64), (1000, 4000, np.float32), (3000, 500, np.float64)]
+LONG = [(1000, 20_000), (3000, 6000)]
 
 
 def network(n_units, leak, dtype, rng):
@@ -104,6 +105,31 @@ def threaded(n_units, n_steps, dtype, rng):
     return line, rows
 
 
+def threaded_chunks(n_units, n_steps, rng):
+    """Wall time of one long series in certified chunks, with one thread and with two."""
+    esn, _ = network(n_units, 1.0, np.float64, rng)
+    u = rng.uniform(-1, 1, (n_steps, 1))
+
+    def clocked(n_threads):
+        with measure.cores(n_threads):
+            return certified_run(esn, u).states
+
+    assert (clocked(1) == clocked(2)).all(), "the number of threads changes bits"
+    walls = measure.interleaved(
+        {1: lambda: clocked(1), 2: lambda: clocked(2)}, repeats=3, at_least=0, clock=time.perf_counter
+    )
+    walls = {n: wall.scaled(1 / n_steps) for n, wall in walls.items()}
+    row = measure.row(
+        f"ESN, dense, N = {n_units}, certified chunks, 2 threads: a step of {n_steps}",
+        walls[2],
+        "penstock, 1 thread",
+        walls[1],
+        clock="wall",
+    )
+    us = [f"{1e6 * wall.median:.1f}" for wall in walls.values()]
+    return [n_units, n_steps, *us, f"**{walls[1].median / walls[2].median:.2f}**"], row
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smallest sizes only")
@@ -112,6 +138,7 @@ def main():
     rng = np.random.default_rng(0)
     chunks = [chunked(*case, rng) for case in CASES[: 1 if options.quick else None]]
     pairs = [threaded(*pair, rng) for pair in PAIRS[: 1 if options.quick else None]]
+    long = [threaded_chunks(*pair, rng) for pair in LONG[: 1 if options.quick else None]]
     measure.publish(
         "chunks",
         "One long series: certified chunks and two threads",
@@ -131,7 +158,9 @@ def main():
             "N, type, one series: 1 thread, 2 threads, ratio, 32 series: 1 thread, 2 threads, ratio".split(", "),
             [line for line, _ in pairs],
         ),
-        rows=[row for _, row in chunks] + [row for _, rows in pairs for row in rows],
+        "One long series in certified chunks, no leak, wall time in µs per step, medians of 3.",
+        measure.table(["N", "steps", "1 thread", "2 threads", "ratio"], [line for line, _ in long]),
+        rows=[row for _, row in chunks] + [row for _, rows in pairs for row in rows] + [row for _, row in long],
     )
 
 
