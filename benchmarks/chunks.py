@@ -21,7 +21,7 @@ CASES = [  # N, steps, leak, type, times ReservoirPy asked
     (3000, 8000, 1.0, np.float32, None),
 ]
 PAIRS = [(300, 20_000, np.float64), (1000, 4000, np.float64), (1000, 4000, np.float32), (3000, 500, np.float64)]
-LONG = [(1000, 20_000), (3000, 6000)]
+LONG = [(1000, 40_000), (3000, 16_000)]
 
 
 def network(n_units, leak, dtype, rng):
@@ -124,6 +124,7 @@ def threaded_chunks(n_units, n_steps, rng):
         walls[2],
         "penstock, 1 thread",
         walls[1],
+        goal=1.7,
         clock="wall",
     )
     us = [f"{1e6 * wall.median:.1f}" for wall in walls.values()]

@@ -12,7 +12,7 @@ from numba import njit
 from penstock.barrier import meet, run_in_step
 from penstock.checks import as_finite_array, as_int, as_matrix, as_vector, float_type, seed_sequence
 from penstock.lure import SLOPES_AT_REST, LureBlock
-from penstock.matvec import BATCH_ROWS, add_matvec, affine, kernel_form, matmul_rows, matmul_sparse
+from penstock.matvec import BATCH_ROWS, add_matvec, affine, kernel_form, matmul_rows, matmul_sparse, panel_rows
 from penstock.orthogonal import push_triangular
 from penstock.readout import Readout
 from penstock.reservoirs.drawing import draw_bias, draw_input_weights, draw_recurrent, warn_at_origin
@@ -26,6 +26,8 @@ __all__ = ["ESN"]
 
 ENOUGH_WORK = 40_000_000
 """Products of a batch, some 2 ms, from which a second thread should pay for being started (an estimate)."""
+IN_CACHE = 2**24
+"""Bytes of weights that threads may each read for a few series; larger ones come from memory and must serve more."""
 
 ENOUGH_COLUMNS = 8  # tangents from which on sparse weights meet them side by side
 MANY_TANGENTS = 256  # from which on a triangular product and a factorisation at each step beat fewer of both
@@ -379,14 +381,18 @@ def run_batch(form, kernels, fields, code, u, x0, out):
     weights = form if isinstance(form, np.ndarray) else form[0]
     work = u.shape[0] * u.shape[1] * (weights.size * (1 if kernel is dense else 10) + 50 * x0.shape[1])
     n_parts = thread_count() if work > ENOUGH_WORK else 1
-    cuts = _cuts(u.shape[0], 1 if one_by_one else BATCH_ROWS, n_parts)
+    panel = panel_rows(x0.itemsize)
+    if kernel is dense and u.shape[0] % panel == 0:
+        cuts = _cuts(u.shape[0], panel, panel if weights.nbytes <= IN_CACHE else 2 * panel, n_parts)
+    else:
+        cuts = _cuts(u.shape[0], 1, 1 if one_by_one else BATCH_ROWS, n_parts)
     return any([*in_threads(kernel, [(fields, code, u[a:b], x0[a:b], out[a:b]) for a, b in pairwise(cuts)])])
 
 
-def _cuts(n_series, least, n_parts):
-    """Return where to cut a batch into at most so many equal parts, with at least so many series in each."""
+def _cuts(n_series, step, least, n_parts):
+    """Return where to cut a batch into at most so many parts, of multiples of `step` series and at least so many."""
     n_parts = max(1, min(n_parts, n_series // least))
-    return [n_series * k // n_parts for k in range(n_parts + 1)]
+    return [n_series // step * k // n_parts * step for k in range(n_parts + 1)]
 
 
 # --- kernels --------------------------------------------------------------------------------------------------------

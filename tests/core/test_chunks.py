@@ -154,6 +154,16 @@ def test_auto_takes_chunks_for_large_dense_networks_and_not_for_small_ones():
     np.testing.assert_array_equal(small.states, network(10).run(u))
 
 
+def test_large_weights_serve_twice_as_many_chunks_of_a_long_run(monkeypatch):
+    esn, u = network(250), drive(12_000)
+    expected = esn.run(u)
+    for gain, n_steps, n_chunks in ((2.5, 12_000, 16), (5.0, 6000, 8), (2.0, 12_000, 8)):
+        monkeypatch.setattr(type(esn), "_batch_gain", gain)
+        run = certified_run(esn, u[:n_steps])
+        assert run.n_chunks == n_chunks
+        assert np.abs(run.states - expected[:n_steps]).max() < 1e-12
+
+
 def test_threads_and_blocks_change_no_bit():
     esn, u = network(250), drive(6000)
     with use_threads(1):
