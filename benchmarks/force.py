@@ -205,8 +205,9 @@ def headlines(n, learning, results):
     if not peers:
         return [measure.row(name, ours, bound=bound)]
     names = [f"Brian2 {simulator}" for simulator in list(results)[1:]]
+    label = "FORCE, 1000 Izhikevich" if learning else ""
     return [
-        measure.row(name, ours, peer, times, bound=bound, label="FORCE, 1000 Izhikevich" * (peer.endswith("cython")))
+        measure.row(name, ours, peer, times, bound=bound, label=label if peer.endswith("cython") else "")
         for peer, times in zip(names, peers, strict=True)
     ]
 

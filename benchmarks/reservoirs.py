@@ -43,7 +43,6 @@ DRAWN = [  # in the figure
     (3000, "dense", "float32", 128),
     (100, "10 per row", "float64", 1),
     (1000, "10 per row", "float64", 1),
-    (1000, "10 per row", "float32", 32),
 ]
 
 

@@ -53,7 +53,8 @@ gathers and synaptic events at that of a bare loop; the longer of memory and ari
 - **States and readout**: the steps, then the symmetric product of the states, N² T operations.
 - **Ridge path**: that product and the leverages, 3 N² T operations. **Capacities**: every product with every state.
 - **Memory capacity**: the states at the rate of a matrix product, and the symmetric product.
-- **Lyapunov**: the product of weights and basis at every step, QR and forming its Q at the longest interval used.
+- **Lyapunov**: the product of weights and basis at every step, QR and forming its Q at the longest interval used; where
+  that is one step, the product with a triangular basis and LU.
 - **Spiking**: the state of every neuron (26 bytes) is read and written at every step; then an event per synapse of a
   spike (two if plastic; a row of 8-byte weights if all-to-all). **FORCE** reads half of P per update as well.
 - **LTC**: a sigmoid, at the cost of a tanh, per synapse and unfold. **CfC**: weights, multiply-adds and tanh.
@@ -175,7 +176,7 @@ def draw(tables, path):
     ax.axvline(1, color="0.2")
     ax.set_yticks(range(len(rows)), [row["label"] for row in rows], fontsize=12)
     ends = [ratio(row) for row in rows]
-    ax.set(xscale="log", ylim=(-0.7, len(rows) - 0.3), xlim=(min(0.5, *ends) / 1.5, 2.2 * max(ends)))
+    ax.set(xscale="log", ylim=(-0.7, len(rows) - 0.3), xlim=(min(0.5, *ends) / 2.2, 2.2 * max(ends)))
     ax.set_xlabel("times as fast as the peer, in the same run (1× = equal)", fontsize=13)
     ax.xaxis.set_major_formatter("{x:g}×")
     ax.tick_params(axis="x", labelsize=12)

@@ -417,7 +417,7 @@ def headlines(name, title, folder, seconds, n_spikes):
             measure.Seconds.of(seconds[peer]),
             goal=GOALS.get((name, peer)),
             bound=bound,
-            label=title if peer == "standalone" or name in ("cuba", "plastic") else "",
+            label=title if name in ("cuba", "plastic") or (name, peer) == ("izhikevich", "standalone") else "",
         )
         for peer in peers
     ]

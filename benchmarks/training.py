@@ -262,7 +262,7 @@ def loop_row(n_units, density, repeats, n_steps=1000):
         "ReservoirPy",
         times["peer"],
         bound=roofline.esn_step(n_units, n_nonzero),
-        label=f"closed loop, {kind}, {n_units}" if n_units == 500 else "",
+        label=f"closed loop, {kind}, {n_units}" if (n_units, kind) == (500, "10% of W") else "",
     )
     line = [
         n_units,

@@ -16,7 +16,7 @@ import numpy as np
 from penstock.checks import as_int
 from penstock.progress import track
 from penstock.search_space import as_space, import_optuna
-from penstock.sweep import as_folder, as_sweep, check_options, is_open, tell_of_failures
+from penstock.sweep import as_folder, as_sweep, check_options, is_open, tell_of_failures, where_it_stands
 from penstock.sweep_code import agreed, function_name, ingredients, python_version, summary
 from penstock.sweep_results import Sweep
 from penstock.sweep_store import Store
@@ -254,8 +254,12 @@ def search(
         _tell_of_version(kept, optuna.__version__)
         study = optuna.create_study(direction="maximize" if maximise else "minimize", sampler=made)
         trials = _Trials(study, distributions, kept, manifest, run, retry_failed, accept_changes)
-        for _ in track(trials.all(n_trials), n_trials, f"search of {manifest['function']}", progress):
-            pass
+        try:
+            for _ in track(trials.all(n_trials), n_trials, f"search of {manifest['function']}", progress):
+                pass
+        except KeyboardInterrupt:
+            known = chain.from_iterable(trials.tasks)
+            raise KeyboardInterrupt(where_it_stands(kept, known, n_trials * repeats)) from None
         result = trials.result()
     if result.failures:
         tell_of_failures(result.evaluations)

@@ -16,7 +16,7 @@ from penstock.sweep_store import Store
 from penstock.sweep_tasks import COLUMNS, Task, check_signature, make_tasks
 from penstock.sweep_values import decode, encode
 
-__all__ = ["as_folder", "as_sweep", "is_open", "load_sweep", "sweep", "tell_of_failures"]
+__all__ = ["as_folder", "as_sweep", "is_open", "load_sweep", "sweep", "tell_of_failures", "where_it_stands"]
 
 
 def sweep(
@@ -147,7 +147,7 @@ def sweep(
             for _ in track(done, len(tasks), manifest["function"], progress):
                 pass
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(_where_it_stands(kept, tasks)) from None
+            raise KeyboardInterrupt(where_it_stands(kept, tasks, len(tasks))) from None
         finally:
             news.close()
         result = as_sweep(kept, manifest, tasks)
@@ -280,11 +280,12 @@ def _tell_of_grid(kept, tasks):
     )
 
 
-def _where_it_stands(kept, tasks) -> str:
-    done = sum(task.key in kept.records for task in tasks)
+def where_it_stands(kept, tasks, count) -> str:
+    """Return what to say of an interrupted sweep or search of `count` tasks, of which these are known."""
+    done = len({task.key for task in tasks} & kept.records.keys())
     if kept.folder is None:
-        return f"stopped after {done} of {len(tasks)} tasks; without a store they are lost"
-    return f"stopped: {done} of {len(tasks)} tasks are safe in {str(kept.folder)!r}; the same call goes on from there"
+        return f"stopped after {done} of {count} tasks; without a store they are lost"
+    return f"stopped: {done} of {count} tasks are safe in {str(kept.folder)!r}; the same call goes on from there"
 
 
 def tell_of_failures(result):

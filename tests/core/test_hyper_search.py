@@ -342,6 +342,20 @@ def interrupted(x):
     raise KeyboardInterrupt
 
 
+def test_an_interrupted_search_says_what_is_safe(tmp_path):
+    calls = []
+
+    def third_is_interrupted(x):
+        calls.append(x)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return x
+
+    with pytest.raises(KeyboardInterrupt, match=r"stopped: 2 of 10 tasks are safe .* the same call goes on"):
+        serial(third_is_interrupted, {"x": (0.0, 1.0)}, n_trials=5, repeats=2, store=tmp_path)
+    assert len(load_sweep(tmp_path).records) == 2
+
+
 # --- what is shown ---------------------------------------------------------------------------------------------------
 
 
