@@ -84,6 +84,11 @@ def matmul_rows(W, X, Z):
         add_matvec(W, x, z)
 
 
+def turn(A, B, n_rows, n_columns):
+    """Do B[j, i] = A[i, j] for the first rows and columns of A; both have contiguous rows."""
+    B[:n_columns, :n_rows] = A[:n_rows, :n_columns].T
+
+
 def panel_rows(itemsize):
     """Return how many rows a panel holds: as many numbers as fill a vector."""
     return VECTOR // itemsize
@@ -332,18 +337,20 @@ def _turn_block(typingctx, A, i, j, B):
     return types.void(A, i, j, B), generate
 
 
-@njit(error_model="numpy")
-def turn(A, B, n_rows, n_columns):
-    """Do B[j, i] = A[i, j] for the first rows and columns of A; both have contiguous rows."""
-    lanes = np.uint64(VECTOR // A.itemsize)
-    rows, columns = np.uint64(n_rows), np.uint64(n_columns)
-    whole_rows, whole_columns = rows - rows % lanes, columns - columns % lanes
-    for i in range(_ZERO, whole_rows, lanes):
-        for j in range(_ZERO, whole_columns, lanes):
-            _turn_block(A, i, j, B)
-    for i in range(rows):
-        for j in range(whole_columns if i < whole_rows else _ZERO, columns):
-            B[j, i] = A[i, j]
+@overload(turn, jit_options={"error_model": "numpy"})
+def _turn(A, B, n_rows, n_columns):
+    def blocks(A, B, n_rows, n_columns):
+        lanes = np.uint64(VECTOR // A.itemsize)
+        rows, columns = np.uint64(n_rows), np.uint64(n_columns)
+        whole_rows, whole_columns = rows - rows % lanes, columns - columns % lanes
+        for i in range(_ZERO, whole_rows, lanes):
+            for j in range(_ZERO, whole_columns, lanes):
+                _turn_block(A, i, j, B)
+        for i in range(rows):
+            for j in range(whole_columns if i < whole_rows else _ZERO, columns):
+                B[j, i] = A[i, j]
+
+    return blocks
 
 
 @njit(error_model="numpy")

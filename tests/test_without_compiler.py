@@ -59,6 +59,23 @@ np.savez(sys.argv[1], **results)
 """
 
 
+WIDE = """
+import sys
+import numpy as np
+from penstock.reservoirs import ESN, Ensemble
+
+networks = [ESN.random(6, leak=0.5 + 0.1 * seed, seed=seed) for seed in range(3)]
+u = np.random.default_rng(0).uniform(-1, 1, (40, 1))
+results = {}
+panels = Ensemble.grid(networks, leak=[0.3, 0.5, 0.7, 0.8, 1.0])
+for name, ensemble in (("panels", panels), ("group", Ensemble(networks))):
+    fit = ensemble.fit(u, u**2 + u, washout=5, alpha=0.1, progress=False)
+    results[name] = ensemble.run(u, progress=False)
+    results[name + " coef"], results[name + " errors"] = fit.coef, fit.score(u, u**3, progress=False).nrmse
+np.savez(sys.argv[1], **results)
+"""
+
+
 def run_plainly(script, path):
     """Run a script without the compiler; return what it saved."""
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(Path(__file__).parent)}
@@ -74,6 +91,15 @@ def test_compiled_spiking_networks_equal_plain_python(tmp_path, monkeypatch):
         assert sum(slow[name].size for name in slow if name.endswith("times")) > 500
         for name in slow:
             # sixty steps, with the exponential of the kernels good to one rounding
+            np.testing.assert_allclose(fast[name], slow[name], rtol=1e-11, atol=1e-11, err_msg=name)
+
+
+def test_compiled_ensembles_equal_plain_python(tmp_path, monkeypatch):
+    run_plainly(WIDE, tmp_path / "plain.npz")
+    monkeypatch.setattr(sys, "argv", ["", str(tmp_path / "compiled.npz")])
+    exec(WIDE, {})
+    with np.load(tmp_path / "plain.npz") as slow, np.load(tmp_path / "compiled.npz") as fast:
+        for name in slow:
             np.testing.assert_allclose(fast[name], slow[name], rtol=1e-11, atol=1e-11, err_msg=name)
 
 
