@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from penstock.sweep_results import shown
+
 __all__ = ["plot_search", "plot_sweep"]
 
 LONGEST_AXIS = 12
@@ -29,7 +31,7 @@ def plot_sweep(result, value, ax=None):
     fixed = {name: values[0] for name, values in result.parameters.items() if name not in varying}
     repeats = [f"{result.repeats} repeats"] if result.repeats > 1 else []
     ax.set(xlabel=varying[0], ylabel=varying[1] if len(varying) == 2 else value)
-    ax.set_title(", ".join([*(f"{name} = {_shown(v)}" for name, v in fixed.items()), *repeats]), fontsize="medium")
+    ax.set_title(", ".join([*(f"{name} = {shown(v)}" for name, v in fixed.items()), *repeats]), fontsize="medium")
     return ax
 
 
@@ -58,7 +60,7 @@ def _draw_curve(ax, x, mean, error, value):
     line = "-" if numbers else ""
     ax.errorbar(at[order], mean[order], yerr=bars, fmt=f"o{line}", markersize=4, capsize=2, label="mean ± 1 s.e.")
     if not numbers:
-        ax.set_xticks(at, [_shown(v) for v in values])
+        ax.set_xticks(at, [shown(v) for v in values])
     if bars.any():
         ax.legend(frameon=False, fontsize="small")
 
@@ -69,7 +71,7 @@ def _draw_map(ax, x, mean, error, value):
     image = ax.pcolormesh(mean[np.ix_(*orders)].T, rasterized=True)
     for axis, values, order in zip((ax.xaxis, ax.yaxis), x, orders, strict=True):
         step = -(-len(values) // LONGEST_AXIS)
-        axis.set_ticks(np.arange(0, len(values), step) + 0.5, [_shown(values[i]) for i in order[::step]])
+        axis.set_ticks(np.arange(0, len(values), step) + 0.5, [shown(values[i]) for i in order[::step]])
     ax.figure.colorbar(image, ax=ax, label=value)
 
 
@@ -83,12 +85,6 @@ def _draw_points(ax, x, mean, error, value):
 
 def _are_numbers(values):
     return all(type(value) in (int, float) and np.isfinite(value) for value in values)
-
-
-def _shown(value):
-    from penstock.sweep_results import shown
-
-    return shown(value)
 
 
 def _axes(ax):

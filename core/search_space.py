@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from penstock.checks import as_finite_float
-from penstock.sweep_tasks import COLUMNS
+from penstock.sweep_tasks import as_name
 
 __all__ = ["as_space", "import_optuna"]
 
@@ -26,12 +26,8 @@ def as_space(space) -> dict[str, Any]:
         raise TypeError(f"space must be a dict of a range for each parameter, got {space!r}")
     if not space:
         raise ValueError("space must name at least one parameter, got none")
-    for name in space:
-        if not isinstance(name, str) or not name.isidentifier():
-            raise TypeError(f"space must have names of parameters as keys, got {name!r}")
-        if name in (*COLUMNS, "trial"):
-            raise ValueError(f"space must not have a parameter {name!r}: it is a column of the table")
-    return {name: _as_distribution(f"space[{name!r}]", given) for name, given in space.items()}
+    names = [as_name("space", name, "trial") for name in space]
+    return {name: _as_distribution(f"space[{name!r}]", space[name]) for name in names}
 
 
 def _as_distribution(name, given):

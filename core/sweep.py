@@ -13,7 +13,7 @@ from penstock.progress import track
 from penstock.sweep_code import agreed, function_name, ingredients, python_version, summary
 from penstock.sweep_results import Sweep, identity
 from penstock.sweep_store import Store
-from penstock.sweep_tasks import COLUMNS, Task, check_signature, make_tasks
+from penstock.sweep_tasks import Task, as_name, check_signature, make_tasks
 from penstock.sweep_values import decode, encode
 
 __all__ = ["as_folder", "as_sweep", "is_open", "load_sweep", "sweep", "tell_of_failures", "where_it_stands"]
@@ -210,14 +210,14 @@ def _as_points(grid) -> tuple[list[dict[str, Any]], Any]:
     if isinstance(grid, Mapping):
         if not grid:
             raise ValueError("grid must name at least one parameter, got none")
-        values = {_as_name(name): _as_values(name, given) for name, given in grid.items()}
+        values = {as_name("grid", name): _as_values(name, given) for name, given in grid.items()}
         points = [dict(zip(values, point, strict=True)) for point in product(*values.values())]
         return points, {name: [encode(value, name) for value in given] for name, given in values.items()}
     if isinstance(grid, str) or not isinstance(grid, Sequence) or not all(isinstance(p, Mapping) for p in grid):
         raise TypeError(f"grid must be a dict of the values of each parameter, or a list of points, got {grid!r:.100}")
     if not grid:
         raise ValueError("grid must have at least one point, got none")
-    points = [{_as_name(name): value for name, value in point.items()} for point in grid]
+    points = [{as_name("grid", name): value for name, value in point.items()} for point in grid]
     for point in points:
         if set(point) != set(points[0]) or not point:
             raise ValueError(f"grid must have points with the same parameters, got {list(points[0])} and {list(point)}")
@@ -225,15 +225,6 @@ def _as_points(grid) -> tuple[list[dict[str, Any]], Any]:
     if len({tuple(identity(point[name]) for name in points[0]) for point in points}) < len(points):
         raise ValueError("grid must have points that differ, got one twice: repeats= evaluates a point several times")
     return [{name: point[name] for name in points[0]} for point in points], trees
-
-
-def _as_name(name) -> str:
-    if not isinstance(name, str) or not name.isidentifier():
-        raise TypeError(f"grid must have names of parameters as keys, got {name!r}")
-    if name in COLUMNS:
-        remedy = "each repeat has its own; repeats= says how many" if name == "seed" else "it is a column of the table"
-        raise ValueError(f"grid must not have a parameter {name!r}: {remedy}")
-    return name
 
 
 def _as_values(name, given) -> list:

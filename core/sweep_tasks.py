@@ -18,7 +18,7 @@ import numpy as np
 from penstock.sweep_values import decode, encode, to_text
 from penstock.threads import one_blas_thread, use_threads
 
-__all__ = ["Task", "as_record", "check_signature", "described", "make_tasks", "run_tasks_here", "takes_seed"]
+__all__ = ["Task", "as_name", "as_record", "check_signature", "described", "make_tasks", "run_tasks_here", "takes_seed"]
 
 COLUMNS = ("repeat", "seed", "seconds", "status")
 """Columns of the table that no parameter and no result may be called by."""
@@ -33,6 +33,16 @@ class Task(NamedTuple):
     point: dict[str, Any]
     repeat: int
     seed: int
+
+
+def as_name(what: str, name, *taken: str) -> str:
+    """Return the name of a parameter, a key of a grid or space (`what`), which is no column of a table."""
+    if not isinstance(name, str) or not name.isidentifier():
+        raise TypeError(f"{what} must have names of parameters as keys, got {name!r}")
+    if name in (*COLUMNS, *taken):
+        remedy = "each repeat has its own; repeats= says how many" if name == "seed" else "it is a column of the table"
+        raise ValueError(f"{what} must not have a parameter {name!r}: {remedy}")
+    return name
 
 
 def make_tasks(point: Mapping[str, Any], repeats: range, seed: int) -> list[Task]:

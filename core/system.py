@@ -132,8 +132,8 @@ class SystemDefaults:
     def blocks(self, u, size, x0=None, *, chunks=None):
         """Yield the states of `run` in blocks of at most `size` steps along time; only one block is in memory.
 
-        With `chunks`, which acts on one series as in `run`, some 32 MB of states are, and the certificate of every such
-        part is the same.
+        With `chunks`, which acts on one series as in `run`, some 32 MB of states are, 128 MB beside dense weights of
+        2000 units and more, and the certificate of every such part is the same.
         """
         size = as_int("size", size)
         u = as_inputs(u, self.n_inputs, self.dtype)

@@ -115,10 +115,17 @@ def _panels(numbers, members):
         yield Panel(own, [members[i] for i in own])
 
 
+def _states(part, u, carried, out):
+    """Run a part through u and write the states into out (R, T, N)."""
+    rows = np.empty((len(part.numbers), len(u), 1 + out.shape[2]))
+    part.advance(u, carried, rows)
+    out[part.numbers] = rows[:, :, 1:]
+
+
 class Panel:
     """Networks that share W up to a factor, side by side: states (N, P) with zeros up to whole vectors."""
 
-    n_rows = PANEL_ROWS
+    n_rows, states = PANEL_ROWS, _states
 
     def __init__(self, numbers, members):
         first, lanes = members[0].system, n_lanes(members[0].system.dtype)
@@ -153,12 +160,6 @@ class Panel:
         reference = np.zeros_like(X) if reference is None else np.ascontiguousarray(reference.T)
         advance(fields, self.code, u, X, Z, reference, rows)
 
-    def states(self, u, carried, out):
-        """Run through u and write the states into out (R, T, N)."""
-        rows = np.empty((len(self.numbers), len(u), 1 + self.n_units))
-        self.advance(u, carried, rows)
-        out[self.numbers] = rows[:, :, 1:]
-
     def last(self, carried):
         """Return the states (P, N)."""
         return carried[1][:, : len(self.numbers)].T.copy()
@@ -171,7 +172,7 @@ class Panel:
 class Group:
     """Small networks of one shape, each with weights of its own, one after the other in a kernel: states (P, N)."""
 
-    n_rows = PANEL_ROWS
+    n_rows, states = PANEL_ROWS, _states
 
     def __init__(self, numbers, systems):
         self.numbers, self.systems = np.array(numbers), systems
@@ -187,12 +188,6 @@ class Group:
         """Run through u and write the states less a reference into rows (P, T or 0, 1 + N + …), from column 1."""
         fields, X = carried
         advance_each(fields, self.code, u, X, np.zeros_like(X) if reference is None else reference, rows)
-
-    def states(self, u, carried, out):
-        """Run through u and write the states into out (R, T, N)."""
-        rows = np.empty((len(self.numbers), len(u), 1 + out.shape[2]))
-        self.advance(u, carried, rows)
-        out[self.numbers] = rows[:, :, 1:]
 
     def last(self, carried):
         """Return the states (P, N)."""
